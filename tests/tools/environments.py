@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The virtual environments of the checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import interpreters
+import workspace
+from steps import Log
+
+_REQUIREMENTS = workspace.ROOT / "tests" / "requirements"
+
+
+@dataclass(frozen=True)
+class Environment:
+    path: Path
+    pythons: tuple[str, ...]
+    requirements: tuple[str, ...]
+
+    def bin(self, name: str) -> Path:
+        return self.path / "bin" / name
+
+    @property
+    def python(self) -> Path:
+        return self.bin("python")
+
+    def prepare(self, log: Log) -> None:
+        """Makes the environment, or leaves it alone when it is what the requirement files say."""
+        interpreter = interpreters.first(self.pythons)
+        wanted = [_REQUIREMENTS / f"{name}.txt" for name in self.requirements]
+        base = f"{interpreter.version} {interpreter.path}\n"
+        stamp = self.path / ".stamp"
+        have = stamp.read_text(encoding="utf-8") if stamp.exists() else ""
+        marks = [f"{file.stem} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in wanted]
+        if have.startswith(base) and all(mark in have.splitlines() for mark in marks):
+            log.write(f"{self.path.name} is up to date (Python {interpreter.version})")
+            return
+        if not have.startswith(base):
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            self._call(log, [interpreter.path, "-m", "venv", self.path])
+        stamp.unlink(missing_ok=True)
+        arguments = [part for file in wanted for part in ("-r", file)]
+        self._call(log, [self.python, "-m", "pip", "install", "--quiet", "--progress-bar=off", *arguments])
+        stamp.write_text(base + "\n".join(marks) + "\n", encoding="utf-8")
+
+    def environ(self, collections: Path, *, home: Path | None = None) -> dict[str, str]:
+        """Variables for a command: this environment first, then interpreters that run, and no shims."""
+        path = [str(self.path / "bin")]
+        path += [str(interpreter.path.parent) for interpreter in interpreters.every()]
+        path += [entry for entry in os.get_exec_path() if Path(entry).name != "shims"]
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ANSIBLE_", "PYTHON")) and name != "VIRTUAL_ENV"
+        }
+        kept.update(
+            ANSIBLE_COLLECTIONS_PATH=str(collections),
+            ANSIBLE_LOCALHOST_WARNING="false",
+            ANSIBLE_NOCOLOR="true",
+            LC_ALL="C.UTF-8",
+            NO_COLOR="1",
+            PATH=os.pathsep.join(dict.fromkeys(path)),
+            PYTHONDONTWRITEBYTECODE="1",
+            PYTHONUNBUFFERED="1",
+        )
+        if home:
+            kept["HOME"] = str(home)
+        return kept
+
+    def core(self, log: Log) -> str:
+        """The version of ansible-core in here, as 2.21."""
+        program = "import ansible.release; print(ansible.release.__version__)"
+        status, output = log.run([self.python, "-c", program])
+        if status:
+            raise RuntimeError(f"{self.path.name} holds no ansible-core")
+        return ".".join(output.strip().split(".")[:2])
+
+    @staticmethod
+    def _call(log: Log, command: Sequence[str | Path]) -> None:
+        status, output = log.run(command)
+        if status:
+            raise RuntimeError(output.strip().splitlines()[-1] if output.strip() else "failed without a word")
+
+
+def demo() -> Environment:
+    """Enough for the demonstration."""
+    return Environment(_main_path(), _NEWEST, ("core", "demo"))
+
+
+def main() -> Environment:
+    """The newest ansible-core, with every tool."""
+    return Environment(_main_path(), _NEWEST, ("core", "demo", "test", "lint"))
+
+
+def oldest() -> Environment:
+    """The oldest supported ansible-core."""
+    return Environment(workspace.ROOT / ".venv-2.19", ("3.11", "3.12", "3.13"), ("core-2.19",))
+
+
+# Not the very newest first: wheels of database drivers follow a new Python with some delay.
+_NEWEST = ("3.13", "3.12", "3.14", "3.11")
+
+
+def _main_path() -> Path:
+    return workspace.ROOT / ".venv"
