@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Unit tests, and module tests against real databases."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+
+import workspace
+from environments import Environment
+from steps import Log, Outcome
+
+_MAY_SKIP = "a part is missing; in CI that is a failure"
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def run(environment: Environment, log: Log, arguments: Sequence[str] = ()) -> Outcome:
+    report = workspace.BUILD / "reports" / "pytest.xml"
+    report.unlink(missing_ok=True)
+    environ = environment.environ(workspace.link())
+    # Commands that a test starts by name are those of this environment.
+    command = [environment.python, "-m", "pytest", "--color=no", f"--junitxml={report}", *arguments]
+    status, _ = log.run(command, environ=environ)
+    outcome = _read(report) if report.exists() else Outcome()
+    if status and not outcome.failed:
+        outcome.add(False, f"pytest ended with status {status}")
+    return outcome
+
+
+def _read(report: os.PathLike[str]) -> Outcome:
+    outcome = Outcome()
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            outcome.add(False, name)
+        elif skipped is None:
+            outcome.add(True)
+        elif in_ci():
+            outcome.add(False, f"{name} was skipped: {skipped.get('message')} ({_MAY_SKIP})")
+        else:
+            outcome.skipped += 1
+            outcome.notes.append(f"skipped: {name}: {skipped.get('message')}")
+    return outcome
