@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures over the real parts in `tests/support`: a part that is missing skips its tests, and fails them in CI."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+from support.missing import MissingPart
+from support.running import link_checkout
+from support.running import run_module as run_module_in_process
+from support.running import run_playbook as run_playbook_in_process
+from support.running import run_through_ansible as run_module_through_ansible
+from support.servers import Database, DatabaseServer, MariaDB, PostgreSQL, SQLite
+
+# Tests import the engine as ansible_collections.fleetops.celery.plugins.module_utils._engine
+sys.path.insert(0, str(link_checkout()))
+importlib.invalidate_caches()
+
+Part = TypeVar("Part")
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def provide(make: Callable[[], Part]) -> Part:
+    """The part, or an end of the test that needs it: a person may lack a server, the pipeline may not."""
+    try:
+        return make()
+    except MissingPart as missing:
+        if in_ci():
+            pytest.fail(f"missing in CI: {missing}", pytrace=False)
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    with provide(PostgreSQL) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    with provide(MariaDB) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite() -> Iterator[SQLite]:
+    with SQLite() as server:
+        yield server
+
+
+@pytest.fixture(params=["postgresql", "mariadb", "sqlite"])
+def database_server(request: pytest.FixtureRequest) -> DatabaseServer:
+    """Each kind of server in turn."""
+    # By name, so that a run of one kind starts no other.
+    server: DatabaseServer = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture
+def database(database_server: DatabaseServer) -> Iterator[Database]:
+    """A fresh empty database of each kind in turn."""
+    database = database_server.new_database()
+    yield database
+    database.drop()
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def role_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh empty database of each kind that knows roles and passwords."""
+    server: DatabaseServer = request.getfixturevalue(request.param)
+    database = server.new_database()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def postgresql_database(postgresql: PostgreSQL) -> Iterator[Database]:
+    database = postgresql.new_database()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def mariadb_database(mariadb: MariaDB) -> Iterator[Database]:
+    database = mariadb.new_database()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def sqlite_database(sqlite: SQLite) -> Iterator[Database]:
+    database = sqlite.new_database()
+    yield database
+    database.drop()
+
+
+@pytest.fixture(scope="session")
+def run_module() -> Callable[..., dict[str, object]]:
+    """`run_module(name, args, check=False, diff=False, env=None)`: the module's result, from a process of its own."""
+    return run_module_in_process
+
+
+@pytest.fixture(scope="session")
+def run_through_ansible() -> Callable[..., object]:
+    """The same through `ansible-playbook`, with the action plugin: returns (result, run). Slower by seconds."""
+    return run_module_through_ansible
+
+
+@pytest.fixture(scope="session")
+def run_playbook() -> Callable[..., object]:
+    """`run_playbook(playbook, inventory, extra_vars, check, diff, env, verbosity)`: output, tasks, recap."""
+    return run_playbook_in_process
