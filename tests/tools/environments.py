@@ -25,11 +25,11 @@ class Environment:
     pythons: tuple[str, ...]
     requirements: tuple[str, ...]
 
-    def bin(self, name: str) -> Path:
-        return self.path / "bin" / name
+    def bin(self, name: str) -> str:
+        return str(self.path / "bin" / name)
 
     @property
-    def python(self) -> Path:
+    def python(self) -> str:
         return self.bin("python")
 
     def prepare(self, log: Log) -> None:
@@ -79,16 +79,16 @@ class Environment:
     def core(self, log: Log) -> str:
         """The version of ansible-core in here, as 2.21."""
         program = "import ansible.release; print(ansible.release.__version__)"
-        status, output = log.run([self.python, "-c", program])
-        if status:
+        done = log.run([self.python, "-c", program])
+        if not done.ok:
             raise RuntimeError(f"{self.path.name} holds no ansible-core")
-        return ".".join(output.strip().split(".")[:2])
+        return ".".join(done.output.strip().split(".")[:2])
 
     @staticmethod
     def _call(log: Log, command: Sequence[str | Path]) -> None:
-        status, output = log.run(command)
-        if status:
-            raise RuntimeError(output.strip().splitlines()[-1] if output.strip() else "failed without a word")
+        done = log.run(command)
+        if not done.ok:
+            raise RuntimeError((done.output.strip().splitlines() or ["failed without a word"])[-1])
 
 
 def demo() -> Environment:

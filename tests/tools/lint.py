@@ -15,15 +15,15 @@ _ENGINE = f"ansible_collections.{workspace.FULL_NAME}.plugins.module_utils._engi
 def python(environment: Environment, log: Log) -> Outcome:
     environ = environment.environ(workspace.link())
     outcome = Outcome()
-    status, _ = log.run([environment.bin("ruff"), "check"], environ=environ)
-    outcome.add(status == 0, "ruff check")
+    done = log.run([environment.bin("ruff"), "check"], environ=environ)
+    outcome.add(done.ok, "ruff check")
     # The link is a second way to every file; mypy is to know the engine by its collection name only.
     environ["MYPYPATH"] = str(workspace.COLLECTIONS)
-    status, _ = log.run([environment.bin("mypy"), "-p", _ENGINE], environ=environ, cwd=workspace.ROOT)
-    outcome.add(status == 0, "mypy of the engine")
+    done = log.run([environment.bin("mypy"), "-p", _ENGINE], environ=environ, cwd=workspace.ROOT)
+    outcome.add(done.ok, "mypy of the engine")
     environ["MYPYPATH"] = str(workspace.ROOT / "tests" / "tools")
-    status, _ = log.run([environment.bin("mypy"), "tests/tools"], environ=environ)
-    outcome.add(status == 0, "mypy of the tools")
+    done = log.run([environment.bin("mypy"), "tests/tools"], environ=environ)
+    outcome.add(done.ok, "mypy of the tools")
     return outcome
 
 
@@ -31,8 +31,9 @@ def ansible(environment: Environment, log: Log) -> Outcome:
     place = workspace.copy("lint")
     environ = environment.environ(place.parents[2])
     outcome = Outcome()
-    status, _ = log.run([environment.bin("ansible-lint"), "--offline", "--strict", "--nocolor"], environ=environ, cwd=place)
-    outcome.add(status == 0, "ansible-lint")
+    command = [environment.bin("ansible-lint"), "--offline", "--strict", "--nocolor"]
+    done = log.run(command, environ=environ, cwd=place)
+    outcome.add(done.ok, "ansible-lint")
     return outcome
 
 
@@ -40,7 +41,7 @@ def documentation(environment: Environment, log: Log) -> Outcome:
     place = workspace.copy("documentation")
     environ = environment.environ(place.parents[2])
     outcome = Outcome()
-    status, _ = log.run(
+    done = log.run(
         [
             environment.bin("antsibull-docs"),
             "lint-collection-docs",
@@ -53,10 +54,10 @@ def documentation(environment: Environment, log: Log) -> Outcome:
         environ=environ,
         cwd=place,
     )
-    outcome.add(status == 0, "antsibull-docs")
+    outcome.add(done.ok, "antsibull-docs")
     changelog = environment.bin("antsibull-changelog")
-    status, _ = log.run([changelog, "lint"], environ=environ, cwd=place)
-    outcome.add(status == 0, "antsibull-changelog lint")
-    status, _ = log.run([changelog, "lint-changelog-yaml", "changelogs/changelog.yaml"], environ=environ, cwd=place)
-    outcome.add(status == 0, "antsibull-changelog lint-changelog-yaml")
+    done = log.run([changelog, "lint"], environ=environ, cwd=place)
+    outcome.add(done.ok, "antsibull-changelog lint")
+    done = log.run([changelog, "lint-changelog-yaml", "changelogs/changelog.yaml"], environ=environ, cwd=place)
+    outcome.add(done.ok, "antsibull-changelog lint-changelog-yaml")
     return outcome

@@ -54,12 +54,9 @@ def run(environments: list[Environment], log: Log) -> Outcome:
         shutil.rmtree(installed, ignore_errors=True)
         environ = environment.environ(installed)
         core = environment.core(log)
-        status, _ = log.run(
-            [environment.bin("ansible-galaxy"), "collection", "install", "--offline", "--collections-path", installed, tarball],
-            environ=environ,
-            cwd=workspace.BUILD,
-        )
-        outcome.add(status == 0, f"ansible-galaxy collection install, ansible-core {core}")
+        command = [environment.bin("ansible-galaxy"), "collection", "install", "--offline"]
+        done = log.run([*command, "--collections-path", installed, tarball], environ=environ, cwd=workspace.BUILD)
+        outcome.add(done.ok, f"ansible-galaxy collection install, ansible-core {core}")
         place = installed / "ansible_collections" / workspace.NAMESPACE / workspace.NAME
         _modules(environment, environ, place, log, outcome, core)
         _playbooks(environment, environ, place, log, outcome, core)
@@ -74,19 +71,19 @@ def _modules(
     environment: Environment, environ: dict[str, str], place: Path, log: Log, outcome: Outcome, core: str
 ) -> None:
     for name in _names(place / "plugins" / "modules", "*.py"):
-        status, output = log.run(
+        done = log.run(
             [environment.bin("ansible-doc"), "--type", "module", "--json", name], environ=environ, cwd=workspace.BUILD
         )
-        outcome.add(status == 0 and '"options"' in output, f"ansible-doc {name}, ansible-core {core}")
+        outcome.add(done.ok and '"options"' in done.output, f"ansible-doc {name}, ansible-core {core}")
 
 
 def _playbooks(
     environment: Environment, environ: dict[str, str], place: Path, log: Log, outcome: Outcome, core: str
 ) -> None:
     for name in _names(place / "playbooks", "*.yml"):
-        status, _ = log.run(
+        done = log.run(
             [environment.bin("ansible-playbook"), "--syntax-check", "--inventory", "localhost,", name],
             environ=environ,
             cwd=workspace.BUILD,
         )
-        outcome.add(status == 0, f"ansible-playbook --syntax-check {name}, ansible-core {core}")
+        outcome.add(done.ok, f"ansible-playbook --syntax-check {name}, ansible-core {core}")

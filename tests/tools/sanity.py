@@ -18,15 +18,15 @@ import ensurepip
 
 ensurepip.bootstrap(upgrade=True, default_pip=True)
 """
-_STARTED = re.compile(r'^Running sanity test "([^"]+)"', re.MULTILINE)
-_FAILED = re.compile(r"^ERROR: The \d+ sanity test\(s\) listed below .*\n((?:^\S.*\n?)+)", re.MULTILINE)
+_STARTED = re.compile(r'^Running sanity test "(.+)$', re.MULTILINE)
+_FAILED = re.compile(r"^(?:ERROR|FATAL): The \d+ sanity test\(s\) listed below .*\n((?:^[a-z].*\n)+)", re.MULTILINE)
 _PIP_SETTING = re.compile(r"^(?:global|install|:env:)\.([a-z-]+)='(.*)'$", re.MULTILINE)
 
 
 def _home(environment: Environment, log: Log, core: str) -> Path:
     """A home directory of its own: virtual environments and caches stay in the build folder."""
     home = workspace.BUILD / f"home-{core}"
-    _, package = log.run([environment.python, "-c", "import ansible_test; print(*ansible_test.__path__)"])
+    package = log.run([environment.python, "-c", "import ansible_test; print(*ansible_test.__path__)"]).output
     source = Path(package.strip()) / "_internal" / "python_requirements.py"
     version = re.search(r"pip='([0-9.]+)'", source.read_text(encoding="utf-8"))
     if not version:
@@ -35,7 +35,7 @@ def _home(environment: Environment, log: Log, core: str) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     (cache / f"get_pip_{version[1].replace('.', '_')}.py").write_text(_GET_PIP, encoding="utf-8")
     # ansible-test hands no PIP_ variable on, and the user's own configuration is out of sight from here.
-    _, listed = log.run([environment.python, "-m", "pip", "config", "list"])
+    listed = log.run([environment.python, "-m", "pip", "config", "list"]).output
     settings = dict(_PIP_SETTING.findall(listed))
     lines = ["[global]", *(f"{name} = " + value.replace("\\n", "\n    ") for name, value in settings.items())]
     (home / ".config" / "pip").mkdir(parents=True, exist_ok=True)
@@ -57,14 +57,15 @@ def run(environment: Environment, log: Log) -> Outcome:
     place = workspace.copy(f"sanity-{core}")
     home = _home(environment, log, core)
     environ = environment.environ(place.parents[2], home=home)
-    status, output = log.run([environment.bin("ansible-test"), "sanity", "--venv", "--color", "no"], environ=environ, cwd=place)
-    names = set(_STARTED.findall(output))
-    broken = _FAILED.search(output)
+    command = [environment.bin("ansible-test"), "sanity", "--venv", "--color", "no"]
+    done = log.run(command, environ=environ, cwd=place)
+    names = _STARTED.findall(done.output)
+    broken = _FAILED.search(done.output)
     failures = broken[1].split() if broken else []
     outcome = Outcome(failed=len(failures), notes=[f"ansible-core {core}: {name}" for name in failures])
     outcome.passed = len(names) - len(failures)
-    if status and not failures:
-        outcome.add(False, f"ansible-test on ansible-core {core} ended with status {status}")
+    if not done.ok and not failures:
+        outcome.add(False, f"ansible-test on ansible-core {core} ended with status {done.status}")
     if not names:
         outcome.add(False, f"ansible-test on ansible-core {core} ran nothing")
     for entry in ignored():

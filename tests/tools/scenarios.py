@@ -43,15 +43,15 @@ def run(environment: Environment, log: Log) -> Outcome:
     environ = environment.environ(place.parents[2])
     # Only the root of the collection will do: started elsewhere, molecule overlooks config.yml.
     command = [environment.bin("molecule"), "test", "--all", "--report", "--no-command-borders"]
-    status, coloured = log.run(command, environ=environ, cwd=place)
-    output = _COLOUR.sub("", coloured)
+    result = log.run(command, environ=environ, cwd=place)
+    output = _COLOUR.sub("", result.output)
     totals = {total["scenario"]: int(total["failed"]) for total in _TOTALS.finditer(output)}
     done = tasks_done(output)
     for name in names:
         outcome.add(totals.get(name) == 0, f"scenario {name}: {totals.get(name, 'no')} actions failed")
         for action in _PROVES:
             outcome.add(done[name, action] > 0, f"scenario {name}: {action} did nothing")
-    if status and not outcome.failed:
-        outcome.add(False, f"molecule ended with status {status}")
+    if not result.ok and not outcome.failed:
+        outcome.add(False, f"molecule ended with status {result.status}")
     outcome.add(bool(names), "there is no scenario")
     return outcome

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from workspace import LOGS, ROOT
 
@@ -43,6 +44,17 @@ class Outcome:
             self.notes.append(note)
 
 
+class Done(NamedTuple):
+    """How a command ended, and what it printed: both streams, in the order in which they came."""
+
+    status: int
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+
 class Log:
     """Runs commands and keeps what they print."""
 
@@ -66,8 +78,7 @@ class Log:
         *,
         environ: Mapping[str, str] | None = None,
         cwd: Path = ROOT,
-    ) -> tuple[int, str]:
-        """The exit status and the output, both streams in the order in which they came."""
+    ) -> Done:
         self.write("$ " + shlex.join(str(part) for part in command))
         lines: list[str] = []
         with subprocess.Popen(
@@ -84,7 +95,7 @@ class Log:
             for line in process.stdout:
                 lines.append(line)
                 self.write(line)
-        return process.returncode, "".join(lines)
+        return Done(process.returncode, "".join(lines))
 
     def text(self) -> str:
         return self.path.read_text(encoding="utf-8")
@@ -144,7 +155,7 @@ def run(groups: Sequence[Sequence[Step]], *, jobs: int) -> int:
     for steps in groups:
         live = len(steps) == 1 or jobs == 1
         with ThreadPoolExecutor(max_workers=jobs) as pool:
-            results.extend(pool.map(lambda step, live=live: _run(step, live=live), steps))  # type: ignore[misc]
+            results.extend(pool.map(lambda step, live=live: _run(step, live=live), steps))
         if any(result.outcome.failed for result in results):
             break
     total = Outcome()

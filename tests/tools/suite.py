@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import os
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from xml.etree import ElementTree
 
 import workspace
 from environments import Environment
@@ -26,10 +26,10 @@ def run(environment: Environment, log: Log, arguments: Sequence[str] = ()) -> Ou
     environ = environment.environ(workspace.link())
     # Commands that a test starts by name are those of this environment.
     command = [environment.python, "-m", "pytest", "--color=no", f"--junitxml={report}", *arguments]
-    status, _ = log.run(command, environ=environ)
+    done = log.run(command, environ=environ)
     outcome = _read(report) if report.exists() else Outcome()
-    if status and not outcome.failed:
-        outcome.add(False, f"pytest ended with status {status}")
+    if not done.ok and not outcome.failed:
+        outcome.add(False, f"pytest ended with status {done.status}")
     return outcome
 
 

@@ -45,16 +45,26 @@ def files() -> list[Path]:
     return [Path(name) for name in sorted(set(listed.split("\0"))) if name and (ROOT / name).is_file()]
 
 
+def _clear(place: Path, wanted: set[Path]) -> None:
+    """Removes what the checkout has no more; what ansible-test keeps for the next time stays."""
+    kept = (Path(".git"), Path("tests/output"))
+    for walked in os.walk(place):
+        for name in walked[2]:
+            relative = (Path(walked[0]) / name).relative_to(place)
+            if relative not in wanted and not any(part in kept for part in relative.parents):
+                (place / relative).unlink()
+
+
 def copy(purpose: str) -> Path:
-    """A fresh copy of the checkout, as a collection and a repository of its own.
+    """A copy of the checkout as it is now, as a collection and a repository of its own.
 
     Tools that walk the tree must not meet virtual environments or, through the link, the tree again; and they
     ask git for the files, which inside an ignored folder of the checkout would be none.
     """
     place = _place(BUILD / purpose)
-    if place.exists():
-        shutil.rmtree(place)
-    for name in files():
+    wanted = files()
+    _clear(place, set(wanted))
+    for name in wanted:
         target = place / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target)
