@@ -23,7 +23,7 @@ def link_checkout() -> Path:
         with contextlib.suppress(FileNotFoundError):
             link.unlink()
         with contextlib.suppress(FileExistsError):
-            link.symlink_to(CHECKOUT, target_is_directory=True)
+            link.symlink_to(os.path.relpath(CHECKOUT, link.parent), target_is_directory=True)
     return COLLECTIONS
 
 

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An application as its processes see it: which backend over which database, and how they are started."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..running.collection import clean_environment
+from ..servers import Database
+from ..servers.base import with_driver
+from .packages import folder_of
+
+Backend = Literal["django-db", "database"]
+Serializer = Literal["json", "pickle"]
+TESTS = Path(__file__).resolve().parents[2]
+PROGRAM = "support.applications.program"
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """What `AsyncResult` told the application. `exception_*` are None where `.get()` returned a value."""
+
+    state: str
+    value: Any
+    exception_class: str | None
+    """With its module, as `billiard.exceptions.WorkerLostError`."""
+    exception_message: str | None
+
+
+@dataclass(frozen=True)
+class Application:
+    database: Database
+    backend: Backend = "django-db"
+    serializer: Serializer = "json"
+    result_extended: bool = True
+    results_version: str | None = None
+    """Of django-celery-results; the installed one where it is None."""
+    broker: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="fleet-broker-")))
+
+    def environment(self) -> dict[str, str]:
+        """The settings travel in the environment, which is nobody else's to read; a command line is public."""
+        path = [str(TESTS)]
+        if self.backend == "django-db" and (folder := folder_of("django-celery-results", self.results_version)):
+            path.insert(0, str(folder))
+        settings = {
+            "database_url": with_driver(self.database.url).render_as_string(hide_password=False),
+            "backend": self.backend,
+            "serializer": self.serializer,
+            "result_extended": self.result_extended,
+            "broker": str(self.broker),
+        }
+        return clean_environment(
+            {
+                "PYTHONPATH": ":".join(path),
+                "FLEETOPS_APPLICATION": json.dumps(settings),
+                # A worker that reads pickles won't run as root without it; these pickles are our own.
+                "C_FORCE_ROOT": "1",
+            }
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run one command of the application's program in a fresh process; what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", PROGRAM, *arguments],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"the application failed at {arguments}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def create_tables(self) -> None:
+        """By Django's migrations, or by the session manager of Celery's database backend."""
+        self.run("create-tables")
+
+    def read(self, task_id: str) -> ReadResult:
+        """`AsyncResult(task_id)` in a fresh process: its state, and what `.get()` returns or raises."""
+        return ReadResult(**json.loads(self.run("read", task_id)))
