@@ -73,6 +73,8 @@ class Environment:
             PYTHONUNBUFFERED="1",
         )
         if home:
+            # What a tool keeps or installs there is of no use to the user, and may shadow what is under test.
+            home.mkdir(parents=True, exist_ok=True)
             kept["HOME"] = str(home)
         return kept
 

@@ -29,7 +29,7 @@ def python(environment: Environment, log: Log) -> Outcome:
 
 def ansible(environment: Environment, log: Log) -> Outcome:
     place = workspace.copy("lint")
-    environ = environment.environ(place.parents[2])
+    environ = environment.environ(place.parents[2], home=workspace.HOME)
     outcome = Outcome()
     command = [environment.bin("ansible-lint"), "--offline", "--strict", "--nocolor"]
     done = log.run(command, environ=environ, cwd=place)
@@ -39,7 +39,7 @@ def ansible(environment: Environment, log: Log) -> Outcome:
 
 def documentation(environment: Environment, log: Log) -> Outcome:
     place = workspace.copy("documentation")
-    environ = environment.environ(place.parents[2])
+    environ = environment.environ(place.parents[2], home=workspace.HOME)
     outcome = Outcome()
     done = log.run(
         [

@@ -33,7 +33,7 @@ def _build(environment: Environment, log: Log, outcome: Outcome) -> Path | None:
     target = workspace.BUILD / "dist"
     shutil.rmtree(target, ignore_errors=True)
     galaxy = environment.bin("ansible-galaxy")
-    environ = environment.environ(place.parents[2])
+    environ = environment.environ(place.parents[2], home=workspace.HOME)
     log.run([galaxy, "collection", "build", "--output-path", target], environ=environ, cwd=place)
     built = next(target.glob("*.tar.gz"), None)
     outcome.add(built is not None, "ansible-galaxy collection build")
@@ -52,7 +52,7 @@ def run(environments: list[Environment], log: Log) -> Outcome:
     installed = workspace.BUILD / "installed"
     for environment in environments:
         shutil.rmtree(installed, ignore_errors=True)
-        environ = environment.environ(installed)
+        environ = environment.environ(installed, home=workspace.HOME)
         core = environment.core(log)
         command = [environment.bin("ansible-galaxy"), "collection", "install", "--offline"]
         done = log.run([*command, "--collections-path", installed, tarball], environ=environ, cwd=workspace.BUILD)

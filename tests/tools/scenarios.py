@@ -9,6 +9,7 @@ Molecule ends well when no host matched and nothing ran; so the plays' own recap
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 
 import workspace
@@ -40,7 +41,9 @@ def run(environment: Environment, log: Log) -> Outcome:
     # The default scenario only makes and removes what the others share.
     names = sorted(file.parent.name for file in place.glob("extensions/molecule/*/molecule.yml"))
     names = [name for name in names if name != "default"]
-    environ = environment.environ(place.parents[2])
+    home = workspace.BUILD / "home-molecule"
+    shutil.rmtree(home, ignore_errors=True)
+    environ = environment.environ(place.parents[2], home=home)
     # Only the root of the collection will do: started elsewhere, molecule overlooks config.yml.
     command = [environment.bin("molecule"), "test", "--all", "--report", "--no-command-borders"]
     result = log.run(command, environ=environ, cwd=place)

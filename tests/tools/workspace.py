@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 LOGS = BUILD / "logs"
+HOME = BUILD / "home"
 COLLECTIONS = BUILD / "collections"
 NAMESPACE, NAME = "fleetops", "celery"
 FULL_NAME = f"{NAMESPACE}.{NAME}"
@@ -26,10 +27,9 @@ def link() -> Path:
     """A collections folder that holds the checkout itself, for pytest, mypy and playbooks."""
     place = _place(COLLECTIONS)
     place.parent.mkdir(parents=True, exist_ok=True)
-    target = os.path.relpath(ROOT, place.parent)
-    if not place.is_symlink() or os.readlink(place) != target:
+    if place.resolve() != ROOT:
         place.unlink(missing_ok=True)
-        place.symlink_to(target)
+        place.symlink_to(os.path.relpath(ROOT, place.parent))
     return COLLECTIONS
 
 
