@@ -16,11 +16,17 @@ import interpreters
 import workspace
 from steps import Log
 
+# Pythons for the newest ansible-core; 3.14 last, because wheels of database drivers follow with some delay.
+NEWEST = ("3.13", "3.12", "3.14")
+OLDEST = ("3.11", "3.12", "3.13")
+
+_MAIN = workspace.ROOT / ".venv"
 _REQUIREMENTS = workspace.ROOT / "tests" / "requirements"
 
 
 @dataclass(frozen=True)
 class Environment:
+    label: str
     path: Path
     pythons: tuple[str, ...]
     requirements: tuple[str, ...]
@@ -95,22 +101,27 @@ class Environment:
 
 def demo() -> Environment:
     """Enough for the demonstration."""
-    return Environment(_main_path(), _NEWEST, ("core", "demo"))
+    return Environment("newest core", _MAIN, (*NEWEST, *OLDEST), ("core", "demo"))
 
 
 def main() -> Environment:
-    """The newest ansible-core, with every tool."""
-    return Environment(_main_path(), _NEWEST, ("core", "demo", "test", "lint"))
+    """The newest ansible-core that an interpreter here allows, with every tool."""
+    return Environment("newest core", _MAIN, (*NEWEST, *OLDEST), ("core", "demo", "test", "lint"))
 
 
 def oldest() -> Environment:
     """The oldest supported ansible-core."""
-    return Environment(workspace.ROOT / ".venv-2.19", ("3.11", "3.12", "3.13"), ("core-2.19",))
+    return Environment("oldest core", workspace.ROOT / ".venv-2.19", OLDEST, ("core-2.19",))
 
 
-# Not the very newest first: wheels of database drivers follow a new Python with some delay.
-_NEWEST = ("3.13", "3.12", "3.14", "3.11")
-
-
-def _main_path() -> Path:
-    return workspace.ROOT / ".venv"
+def cores() -> list[Environment]:
+    """An environment for each ansible-core to test on: one, where no interpreter serves the newest."""
+    try:
+        interpreters.first(NEWEST)
+    except interpreters.NoInterpreter:
+        return [main()]
+    try:
+        interpreters.first(OLDEST)
+    except interpreters.NoInterpreter:
+        return [main()]
+    return [main(), oldest()]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import workspace
 from environments import Environment
-from steps import Log, Outcome
+from steps import Done, Log, Outcome
 
 _CONTENT = {
     "CHANGELOG.md",
@@ -26,6 +28,25 @@ _CONTENT = {
     "plugins",
     "roles",
 }
+
+
+_TARGET = workspace.BUILD / "installed"
+
+
+@dataclass(frozen=True)
+class _Installed:
+    """The collection as a user has it, under one ansible-core."""
+
+    environment: Environment
+    core: str
+
+    @property
+    def place(self) -> Path:
+        return _TARGET / "ansible_collections" / workspace.NAMESPACE / workspace.NAME
+
+    def run(self, log: Log, tool: str, *arguments: str) -> Done:
+        environ = self.environment.environ(_TARGET, home=workspace.HOME)
+        return log.run([self.environment.bin(tool), *arguments], environ=environ, cwd=workspace.BUILD)
 
 
 def _build(environment: Environment, log: Log, outcome: Outcome) -> Path | None:
@@ -44,46 +65,38 @@ def _build(environment: Environment, log: Log, outcome: Outcome) -> Path | None:
     return built
 
 
-def run(environments: list[Environment], log: Log) -> Outcome:
+def _names(files: Iterable[Path]) -> list[str]:
+    return [f"{workspace.FULL_NAME}.{file.stem}" for file in sorted(files) if file.stem != "__init__"]
+
+
+def _documentation(installed: _Installed, log: Log, outcome: Outcome) -> None:
+    """ansible-doc reads every module and every role."""
+    modules = _names(installed.place.glob("plugins/modules/*.py"))
+    roles = _names(file.parents[1] for file in installed.place.glob("roles/*/meta/argument_specs.yml"))
+    outcome.add(bool(modules), "the collection has no module")
+    for kind, names in (("module", modules), ("role", roles)):
+        for name in names:
+            done = installed.run(log, "ansible-doc", "--type", kind, "--json", name)
+            outcome.add(done.ok and f'"{name}"' in done.output, f"ansible-doc {name}, ansible-core {installed.core}")
+
+
+def _playbooks(installed: _Installed, log: Log, outcome: Outcome) -> None:
+    for name in _names(installed.place.glob("playbooks/*.yml")):
+        done = installed.run(log, "ansible-playbook", "--syntax-check", "--inventory", "localhost,", name)
+        outcome.add(done.ok, f"ansible-playbook --syntax-check {name}, ansible-core {installed.core}")
+
+
+def run(environments: Sequence[Environment], log: Log) -> Outcome:
     outcome = Outcome()
     tarball = _build(environments[0], log, outcome)
     if not tarball:
         return outcome
-    installed = workspace.BUILD / "installed"
     for environment in environments:
-        shutil.rmtree(installed, ignore_errors=True)
-        environ = environment.environ(installed, home=workspace.HOME)
-        core = environment.core(log)
-        command = [environment.bin("ansible-galaxy"), "collection", "install", "--offline"]
-        done = log.run([*command, "--collections-path", installed, tarball], environ=environ, cwd=workspace.BUILD)
-        outcome.add(done.ok, f"ansible-galaxy collection install, ansible-core {core}")
-        place = installed / "ansible_collections" / workspace.NAMESPACE / workspace.NAME
-        _modules(environment, environ, place, log, outcome, core)
-        _playbooks(environment, environ, place, log, outcome, core)
+        shutil.rmtree(_TARGET, ignore_errors=True)
+        installed = _Installed(environment, environment.core(log))
+        arguments = ("collection", "install", "--offline", "--collections-path", str(_TARGET), str(tarball))
+        done = installed.run(log, "ansible-galaxy", *arguments)
+        outcome.add(done.ok, f"ansible-galaxy collection install, ansible-core {installed.core}")
+        _documentation(installed, log, outcome)
+        _playbooks(installed, log, outcome)
     return outcome
-
-
-def _names(folder: Path, pattern: str) -> list[str]:
-    return [f"{workspace.FULL_NAME}.{file.stem}" for file in sorted(folder.glob(pattern)) if file.stem != "__init__"]
-
-
-def _modules(
-    environment: Environment, environ: dict[str, str], place: Path, log: Log, outcome: Outcome, core: str
-) -> None:
-    for name in _names(place / "plugins" / "modules", "*.py"):
-        done = log.run(
-            [environment.bin("ansible-doc"), "--type", "module", "--json", name], environ=environ, cwd=workspace.BUILD
-        )
-        outcome.add(done.ok and '"options"' in done.output, f"ansible-doc {name}, ansible-core {core}")
-
-
-def _playbooks(
-    environment: Environment, environ: dict[str, str], place: Path, log: Log, outcome: Outcome, core: str
-) -> None:
-    for name in _names(place / "playbooks", "*.yml"):
-        done = log.run(
-            [environment.bin("ansible-playbook"), "--syntax-check", "--inventory", "localhost,", name],
-            environ=environ,
-            cwd=workspace.BUILD,
-        )
-        outcome.add(done.ok, f"ansible-playbook --syntax-check {name}, ansible-core {core}")

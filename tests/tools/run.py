@@ -25,7 +25,7 @@ import workspace
 from environments import Environment
 from steps import Log, Outcome, Step
 
-MAIN, OLDEST, DEMO = environments.main(), environments.oldest(), environments.demo()
+MAIN, DEMO = environments.main(), environments.demo()
 GOALS = ("test", "lint", "unit", "sanity", "package", "molecule", "demo", "bench", "docs")
 
 
@@ -46,25 +46,18 @@ def _lint() -> list[Step]:
     ]
 
 
-def _cores() -> list[Environment]:
-    """Both ansible-core environments; one where only one interpreter will serve."""
-    newest = interpreters.first(MAIN.pythons).version
-    return [MAIN] if newest == "3.11" else [MAIN, OLDEST]
-
-
 def _sanity() -> list[Step]:
-    names = {MAIN: "sanity newest", OLDEST: "sanity 2.19"}
-    return [Step(names[environment], partial(sanity.run, environment)) for environment in _cores()]
+    return [Step(f"sanity {core.label}", partial(sanity.run, core)) for core in environments.cores()]
 
 
 def _package() -> Step:
-    return Step("package", partial(package.run, _cores()))
+    return Step("package", partial(package.run, environments.cores()))
 
 
 def _groups(goal: str, arguments: list[str]) -> list[list[Step]]:
     tests = Step("tests", partial(suite.run, MAIN, arguments=arguments))
     molecule = Step("molecule", partial(scenarios.run, MAIN))
-    every = [_ready(environment) for environment in _cores()]
+    every = [_ready(environment) for environment in environments.cores()]
     groups: dict[str, Callable[[], list[list[Step]]]] = {
         "test": lambda: [
             [Step("parts", parts.run)],
