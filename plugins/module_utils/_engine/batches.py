@@ -1,0 +1,210 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The frontier walk: changing many rows in short transactions.
+
+A walk goes along a column that has an index. It asks the index for the n-th value from the
+frontier, changes the rows up to there in one statement, commits, and goes on from that value. It
+never goes back to the head, where entries of deleted rows pile up for as long as any session holds
+an old snapshot.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from .axes import Axis, comparable
+from .database import Database
+from .durations import parse_duration
+from .errors import LockTimeoutError, UsageError
+from .libraries import sa
+
+TARGET_SECONDS = 0.25
+_FIRST_SIZE = 2_000
+_SMALLEST_SIZE = 50
+_LARGEST_SIZE = 100_000
+_GROWTH = 2.0
+
+#: Changes the rows that meet a condition; returns how many. The flag asks it to go around rows
+#: that other sessions hold.
+Change = Callable[[Any, Any, bool], int]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a run before the last row, and what slows it down."""
+
+    max_rows: int | None = None
+    max_percent: float | None = None
+    time_budget: timedelta | None = None
+    batch_size: int | None = None
+    pause: timedelta | None = None
+    stop_file: str | None = None
+
+
+@dataclass
+class Progress:
+    """How far a run has come, over all its walks."""
+
+    changed: int = 0
+    batches: int = 0
+    stopped: str = "drained"
+    reason: str = "no matching row remains"
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def ended_early(self) -> bool:
+        return self.stopped != "drained"
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def stop(self, stopped: str, reason: str) -> None:
+        self.stopped, self.reason = stopped, reason
+
+
+class Walker:
+    """Walks along axes of one table, each batch in its own transaction.
+
+    The number of rows that a batch looks at adapts so that a batch takes a quarter of a second.
+    """
+
+    def __init__(self, database: Database, limits: Limits, progress: Progress) -> None:
+        self._database = database
+        self._limits = limits
+        self.progress = progress
+        self._size = float(min(limits.batch_size or _FIRST_SIZE, _FIRST_SIZE))
+        self._passed_over: list[tuple[Any, Change]] = []
+
+    def walk(self, axis: Axis, condition: Any, change: Change) -> None:
+        """Change the rows on *axis* that meet *condition*, until none is left or a limit is met."""
+        column = comparable(self._database, axis.column)
+        wanted = sa.and_(axis.condition, condition)
+        low: Any = None
+        while not self._must_stop():
+            began = time.monotonic()
+            size = self._rows_to_look_at()
+            bounds = [axis.bound] if low is None else [axis.bound, column >= low]
+            with self._database.transaction() as connection:
+                high = connection.execute(
+                    sa.select(column).where(*bounds).order_by(column).offset(size).limit(1)
+                ).scalar()
+            if high is not None and high == low:
+                # More equal values than a batch holds: walk them along the next column.
+                high = self._walk_ties(axis, column, low, condition, change)
+                if high is None:
+                    return
+                low = high
+                continue
+            upper = [] if high is None else [column < high]
+            self._batch(sa.and_(wanted, *bounds[1:], *upper), change)
+            if high is None:
+                return
+            low = high
+            self._adapt(size, time.monotonic() - began)
+
+    @property
+    def passed_over(self) -> bool:
+        """Whether some batch met rows that other sessions still held in the sweep."""
+        return bool(self._passed_over)
+
+    def sweep(self) -> None:
+        """Try again what was locked."""
+        again, self._passed_over = self._passed_over, []
+        for condition, change in again:
+            if self._must_stop():
+                break
+            self._batch(condition, change)
+
+    def _walk_ties(self, axis: Axis, column: Any, low: Any, condition: Any, change: Change) -> Any:
+        equal = column == low
+        if axis.ties:
+            self.walk(
+                Axis(axis.ties[0], equal, axis.extra, axis.ties[1:]),
+                sa.and_(axis.bound, condition),
+                change,
+            )
+        else:
+            self._batch(sa.and_(axis.condition, condition, equal), change)
+        return self._database.value(
+            sa.select(column).where(axis.bound, column > low).order_by(column).limit(1)
+        )
+
+    def _batch(self, condition: Any, change: Change) -> None:
+        try:
+            self._transact(condition, change, around_locks=False)
+        except LockTimeoutError:
+            if can_skip_locked(self._database):
+                self._transact(condition, change, around_locks=True)
+            self._passed_over.append((condition, change))
+
+    def _transact(self, condition: Any, change: Change, around_locks: bool) -> None:
+        with self._database.transaction() as connection:
+            changed = change(connection, condition, around_locks)
+        self.progress.changed += changed
+        self.progress.batches += 1
+        if self._limits.pause:
+            time.sleep(self._limits.pause.total_seconds())
+
+    def _must_stop(self) -> bool:
+        limits, progress = self._limits, self.progress
+        if progress.ended_early:
+            return True
+        if limits.stop_file and os.path.exists(limits.stop_file):
+            progress.stop("stop_file", f"the file {limits.stop_file} is there")
+        elif limits.time_budget and progress.seconds >= limits.time_budget.total_seconds():
+            progress.stop("time_budget", f"{progress.seconds:.0f} s have passed")
+        elif limits.max_rows is not None and progress.changed >= limits.max_rows:
+            progress.stop("max_rows", f"{progress.changed:,} rows are done")
+        return progress.ended_early
+
+    def _rows_to_look_at(self) -> int:
+        size = int(self._size)
+        if self._limits.max_rows is not None:
+            size = min(size, self._limits.max_rows - self.progress.changed)
+        return max(size, 1)
+
+    def _adapt(self, size: int, seconds: float) -> None:
+        if size < int(self._size):
+            return  # cut short by max_rows: it says nothing about the pace
+        factor = min(TARGET_SECONDS / max(seconds, 0.001), _GROWTH)
+        largest = self._limits.batch_size or _LARGEST_SIZE
+        self._size = min(max(self._size * factor, _SMALLEST_SIZE), largest)
+
+
+def can_skip_locked(database: Database) -> bool:
+    """Whether the server has ``FOR UPDATE SKIP LOCKED``."""
+    if database.kind == "postgresql":
+        return True
+    if database.kind == "mysql":
+        return database.server_version() >= ((10, 6) if database.is_mariadb else (8, 0, 1))
+    return False
+
+
+def parse_limits(document: Mapping[str, Any]) -> Limits:
+    """Read limits from a dictionary; keys that are missing or ``None`` set no limit.
+
+    :raises UsageError: naming the key that is wrong
+    """
+    for key in ("max_rows", "batch_size"):
+        if document.get(key) is not None and document[key] < 1:
+            raise UsageError(f"{key} must be at least 1.")
+    percent = document.get("max_percent")
+    if percent is not None and not 0 <= percent <= 100:
+        raise UsageError("max_percent must lie between 0 and 100.")
+    durations = {
+        key: parse_duration(document[key], key)
+        for key in ("time_budget", "pause")
+        if document.get(key) is not None
+    }
+    others = {
+        key: document.get(key) for key in ("max_rows", "max_percent", "batch_size", "stop_file")
+    }
+    return Limits(**others, **durations)

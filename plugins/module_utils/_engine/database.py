@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Opening a database, and talking to it in short transactions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote_plus
+
+from .drivers import parse_url
+from .errors import DatabaseError, UsageError
+from .libraries import sa
+from .refusals import explain
+
+CONNECT_TIMEOUT = 10  # seconds
+DEFAULT_LOCK_TIMEOUT = timedelta(seconds=2)
+
+
+class Database:
+    """One connection to one database, opened at first use.
+
+    Use it as a context manager. Every method raises :class:`CleanupError` and nothing else; no
+    text of it holds the password.
+
+    :param url: a SQLAlchemy URL; the scheme may leave the driver out
+    :param read_only: let the server itself refuse every change
+    :param lock_timeout: how long a statement waits for a lock
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_only: bool = False,
+        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    ) -> None:
+        self.kind, self._url = parse_url(url)
+        self._read_only = read_only
+        self._lock_timeout = lock_timeout
+        self._engine: Any = None
+        self._open: Any = None
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+
+    @property
+    def name(self) -> str:
+        """The database in words: ``PostgreSQL database shop at db:5432``."""
+        kind = {"postgresql": "PostgreSQL", "mysql": "MariaDB/MySQL", "sqlite": "SQLite"}[self.kind]
+        if self.kind == "sqlite":
+            return f"{kind} file {self._url.database or ':memory:'}"
+        host = self._url.host or self._url.query.get("host") or "the local socket"
+        port = f":{self._url.port}" if self._url.port else ""
+        return f"{kind} database {self._url.database} at {host}{port}"
+
+    @property
+    def database_name(self) -> str:
+        return str(self._url.database or "")
+
+    @property
+    def _connection(self) -> Any:
+        if self._open is None:
+            self._open = self._connect()
+        return self._open
+
+    def _connect(self) -> Any:
+        if self.kind == "sqlite" and not os.path.isfile(self._url.database or ""):
+            # SQLite would make an empty file of that name.
+            raise UsageError(f"{self.name} does not exist where this ran.")
+        try:
+            with self._translated(connected=False):
+                self._engine = sa.create_engine(
+                    self._url,
+                    future=True,
+                    poolclass=sa.pool.NullPool,
+                    connect_args=self._connect_arguments(),
+                )
+                connection = self._engine.connect()
+                with connection.begin():
+                    self._configure(connection)
+        except TypeError as error:
+            # An option in the URL's query that the driver does not have.
+            raise UsageError(
+                f"database_url has an option that its driver does not take: {self._scrub(error)}"
+            ) from None
+        return connection
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        if self.kind == "sqlite":
+            return {"timeout": self._lock_timeout.total_seconds()}
+        arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT}
+        if self._url.drivername.endswith("+psycopg"):
+            # Prepared statements break behind a pooler that hands out connections per transaction.
+            arguments["prepare_threshold"] = None
+        return arguments
+
+    def _configure(self, connection: Any) -> None:
+        milliseconds = int(self._lock_timeout.total_seconds() * 1000)
+        if self.kind == "postgresql":
+            settings = {
+                "application_name": "fleetops.celery",
+                "lock_timeout": str(milliseconds),
+                # Compiling a statement costs more than these statements take.
+                "jit": "off",
+                "default_transaction_read_only": "on" if self._read_only else "off",
+            }
+            connection.execute(
+                sa.select(
+                    *(
+                        sa.func.set_config(name, value, False).label(name)
+                        for name, value in settings.items()
+                    )
+                )
+            )
+        elif self.kind == "mysql":
+            seconds = max(1, milliseconds // 1000)
+            connection.execute(
+                sa.text("SET SESSION innodb_lock_wait_timeout = :seconds"), {"seconds": seconds}
+            )
+            if self._read_only:
+                connection.execute(sa.text("SET SESSION TRANSACTION READ ONLY"))
+        elif self._read_only:
+            connection.execute(sa.text("PRAGMA query_only = ON"))
+
+    def rows(self, statement: Any) -> Sequence[Any]:
+        """Run one statement in a transaction of its own and return its rows."""
+        with self.transaction() as connection:
+            return list(connection.execute(statement))
+
+    def value(self, statement: Any) -> Any:
+        """Run one statement in a transaction of its own; return the first row's first column."""
+        rows = self.rows(statement)
+        return rows[0][0] if rows else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Give the connection for one transaction."""
+        connection = self._connection
+        with self._translated(connected=True), connection.begin():
+            yield connection
+
+    def outside_transaction(self, statement: Any) -> list[Any]:
+        """Run a statement that must not be inside a transaction, such as ``VACUUM``."""
+        self._connection  # noqa: B018 (opens it, with errors in words)
+        with self._translated(connected=True), self._engine.connect() as connection:
+            autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if self.kind != "sqlite":
+                self._configure(autocommit)
+            result = autocommit.execute(statement)
+            return list(result) if result.returns_rows else []
+
+    def quote(self, table: Any) -> str:
+        """Return *table*'s name as SQL, quoted by SQLAlchemy."""
+        return str(self._connection.dialect.identifier_preparer.format_table(table))
+
+    def inspector(self) -> Any:
+        with self._translated(connected=True):
+            return sa.inspect(self._engine_of_connection())
+
+    def _engine_of_connection(self) -> Any:
+        self._connection  # noqa: B018 (opens it, with errors in words)
+        return self._engine
+
+    def server_version(self) -> tuple[int, ...]:
+        return tuple(self._connection.dialect.server_version_info or ())
+
+    @property
+    def is_mariadb(self) -> bool:
+        return bool(getattr(self._connection.dialect, "is_mariadb", False))
+
+    @contextmanager
+    def _translated(self, connected: bool) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.DBAPIError, sa.exc.InterfaceError) as error:
+            explained = explain(error, self.name, connected, self._url.username or "")
+            raise type(explained)(self._scrub(explained)) from None
+        except (sa.exc.SQLAlchemyError, ValueError) as error:
+            # ValueError: a value that its column's type cannot hold, such as a date in another form
+            raise DatabaseError(f"{self.name}: {self._scrub(error)}") from None
+
+    def _scrub(self, error: Exception) -> str:
+        """Return the text of *error* without the password in any of the ways it may be spelt."""
+        text = str(error)
+        secret = str(self._url.password or "")
+        for spelling in sorted({secret, quote_plus(secret), repr(secret)[1:-1]}, key=len):
+            if spelling:
+                text = text.replace(spelling, "***")
+        return text

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Results as plain data: what modules return and ``--json`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from .census import Census
+from .purge import PurgeResult
+from .reclaim import ReclaimResult
+from .sizes import Size
+from .statistics import Share, Statistics
+from .zombies import ZombieResult
+
+Document = dict[str, Any]
+
+
+def statistics_document(statistics: Statistics) -> Document:
+    sessions = statistics.sessions
+    return {
+        "table": statistics.table,
+        "profile": statistics.profile,
+        "total": statistics.total,
+        **_size(statistics.size),
+        "by_status": [_share("status", one) for one in statistics.by_status],
+        "by_task": [_share("task", one) for one in statistics.by_task],
+        "created_in_period": statistics.created_in_period,
+        "oldest": _iso(statistics.oldest),
+        "newest": _iso(statistics.newest),
+        "overdue": [{"rule": rule.name, "count": count} for rule, count in statistics.overdue],
+        "sessions": asdict(sessions) if sessions else None,
+    }
+
+
+def purge_document(result: PurgeResult) -> Document:
+    seconds = result.seconds
+    return {
+        "changed": result.changed,
+        "matched": result.matched,
+        "deleted": result.deleted,
+        "rules": [
+            {
+                "name": one.rule.name,
+                "matched": one.matched,
+                "deleted": one.deleted,
+                "note": one.note,
+            }
+            for one in result.rules
+        ],
+        "related": [asdict(one) for one in result.related],
+        "protected": result.protected,
+        "before": _census(result.before),
+        "after": _census(result.after),
+        "stopped": result.progress.stopped,
+        "stopped_reason": result.progress.reason,
+        "remaining": result.remaining,
+        "batches": result.progress.batches,
+        "duration_seconds": round(seconds, 3),
+        "rows_per_second": round(result.deleted / seconds) if seconds > 0 else 0,
+    }
+
+
+def zombie_document(results: Sequence[ZombieResult]) -> Document:
+    """Return the results of one record table and of the tables with rules of their own."""
+    return {
+        "changed": any(result.changed for result in results),
+        "matched": sum(result.matched for result in results),
+        "failed": sum(result.failed for result in results),
+        "rules": [
+            {
+                "name": one.rule.name,
+                "table": one.table,
+                "set_status": one.status,
+                "matched": one.matched,
+                "failed": one.failed,
+                "unwritable": one.unwritable,
+            }
+            for result in results
+            for one in result.rules
+        ],
+        "rows": [asdict(row) for result in results for row in result.rows][:100],
+    }
+
+
+def reclaim_document(result: ReclaimResult) -> Document:
+    return {
+        "changed": result.changed,
+        "before": _size(result.before),
+        "after": _size(result.after),
+        "reclaimed_bytes": result.reclaimed_bytes,
+        "steps": result.steps,
+        "skipped": result.skipped,
+    }
+
+
+def _census(census: Census) -> Document:
+    return {
+        "total": census.total,
+        **_size(census.size),
+        "by_status": [
+            {"status": status, "count": count} for status, count in census.by_status.items()
+        ],
+    }
+
+
+def _size(size: Size) -> Document:
+    return {
+        "size_bytes": size.size_bytes,
+        "table_bytes": size.table_bytes,
+        "index_bytes": size.index_bytes,
+        "dead_rows": size.dead_rows,
+        "estimates": list(size.estimates),
+    }
+
+
+def _share(word: str, share: Share) -> Document:
+    return {word: share.label, "count": share.count, "percent": share.percent}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can go wrong, in words for the person who has to mend it."""
+
+from __future__ import annotations
+
+import sys
+
+
+class CleanupError(Exception):
+    """Something is wrong; the text says what, where, and what to do. It never holds a secret."""
+
+    #: Whether something had been changed, and committed, before it went wrong.
+    changed = False
+
+
+class UsageError(CleanupError):
+    """The request itself is wrong: nothing was read or changed."""
+
+
+class DatabaseError(CleanupError):
+    """The database refused or went away."""
+
+
+class ConnectionLostError(DatabaseError):
+    """The connection broke after it had worked."""
+
+
+class LockTimeoutError(DatabaseError):
+    """Another session held a lock for longer than ``lock_timeout``."""
+
+
+class MissingLibraryError(CleanupError):
+    """A Python library is missing in this interpreter."""
+
+    def __init__(
+        self, library: str, requirement: str, packages: list[str], found: str = ""
+    ) -> None:
+        self.library = library
+        having = f" (only {found} is there)" if found else ""
+        super().__init__(
+            f"{library} cannot be imported by {sys.executable}{having}. "
+            "The role fleetops.celery.prerequisites installs it; or install it by hand: "
+            f"pip install '{requirement}' for that interpreter, "
+            f"or the system package {' or '.join(packages)} for the system's Python."
+        )

@@ -1,0 +1,244 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Deleting records by rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .batches import Limits, Progress, Walker
+from .census import Census, take_census
+from .chords import Chords
+from .clock import Clock
+from .database import Database
+from .errors import DatabaseError, UsageError
+from .libraries import sa
+from .records import RecordTable
+from .related import RelatedCount, RelatedTables, age_of_followers
+from .rules import PurgeRule
+from .selection import Selection, select_rows
+from .statuses import Statuses
+
+_ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
+
+
+@dataclass
+class RuleCount:
+    """What one rule matched and deleted; ``note`` says why it could not select."""
+
+    rule: PurgeRule
+    matched: int
+    deleted: int = 0
+    note: str | None = None
+
+
+@dataclass
+class PurgeResult:
+    """What a purge did, or in check mode what it would do."""
+
+    table: str
+    rules: list[RuleCount]
+    related: list[RelatedCount]
+    before: Census
+    after: Census
+    protected: int  #: rows that were kept for a living chord
+    remaining: int
+    progress: Progress
+    seconds: float
+    check: bool
+
+    @property
+    def matched(self) -> int:
+        return sum(one.matched for one in self.rules)
+
+    @property
+    def deleted(self) -> int:
+        return sum(one.deleted for one in self.rules)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was deleted, or in check mode would be."""
+        related = sum(one.matched if self.check else one.deleted for one in self.related)
+        return bool((self.matched if self.check else self.deleted) or related)
+
+    @property
+    def notes(self) -> list[str]:
+        return [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note]
+
+
+def purge(
+    database: Database,
+    record: RecordTable,
+    rules: Sequence[PurgeRule],
+    limits: Limits,
+    *,
+    confirm: str | None = None,
+    check: bool = False,
+) -> PurgeResult:
+    """Delete the rows that *rules* select, in batches that are committed one by one.
+
+    :param confirm: the table's name, which a rule with ``all`` needs
+    :param check: read only, and return the plan
+    :raises UsageError: before anything is changed
+    """
+    if any(rule.all for rule in rules) and confirm != record.name:
+        raise UsageError(
+            f"A rule with all deletes every row of {record.name}. "
+            f"To confirm, set confirm to the table's name: {record.name}."
+        )
+    return _Purge(database, record, rules, limits).run(check)
+
+
+class _Purge:
+    """One purge of one table: its selections, made at once, and the walks over them."""
+
+    def __init__(
+        self,
+        database: Database,
+        record: RecordTable,
+        rules: Sequence[PurgeRule],
+        limits: Limits,
+    ) -> None:
+        self._database = database
+        self._record = record
+        self._limits = limits
+        self._statuses = Statuses(database, record)
+        clock = Clock(database, record)
+        everything = any(rule.all for rule in rules)
+        chords = Chords(
+            database, record, clock, self._statuses, age_of_followers(rules), everything
+        )
+        selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
+        self._protected = chords.protected(sa.or_(*(one.condition for one in selections)))
+        self._selections = [self._shielded(one) for one in selections]
+        self._conditions = [one.condition for one in self._selections]
+        self._related = RelatedTables(database, record, rules, clock, chords)
+        self._progress = Progress()
+        self._walker = Walker(database, limits, self._progress)
+
+    def run(self, check: bool) -> PurgeResult:
+        before = self._census()
+        counts = [
+            RuleCount(one.rule, matched) for one, matched in zip(self._selections, before.matched)
+        ]
+        self._note_missing_names(counts)
+        self._refuse_too_many(before)
+        if check:
+            related = self._related.plan(sa.or_(*self._conditions))
+            after, remaining = before.without_matched(), before.all_matched
+        else:
+            related = self._delete(counts)
+            after = self._census()
+            remaining = after.all_matched
+            self._explain(remaining)
+        return PurgeResult(
+            table=self._record.name,
+            rules=counts,
+            related=related,
+            before=before,
+            after=after,
+            protected=len(self._protected),
+            remaining=remaining,
+            progress=self._progress,
+            seconds=self._progress.seconds,
+            check=check,
+        )
+
+    def _census(self) -> Census:
+        return take_census(self._database, self._record, self._statuses, self._conditions)
+
+    def _shielded(self, selection: Selection) -> Selection:
+        if not self._protected:
+            return selection
+        keep = self._record.column("task_id").not_in(self._protected)
+        return Selection(selection.rule, selection.axes, sa.and_(selection.rest, keep))
+
+    def _note_missing_names(self, counts: list[RuleCount]) -> None:
+        by_name = [one for one in counts if one.rule.tasks and not one.matched]
+        if not by_name:
+            return
+        name = self._record.column("task_name")
+        rows = self._database.rows(sa.select(self._record.identity).limit(1))
+        named = self._database.rows(sa.select(name).where(name.is_not(None)).limit(1))
+        if rows and not named:
+            for one in by_name:
+                one.note = (
+                    f"cannot select by task: no row of {self._record.name} has a task name. "
+                    "Celery stores names only where result_extended is on"
+                )
+
+    def _refuse_too_many(self, before: Census) -> None:
+        most = self._limits.max_percent
+        if most is not None and before.all_matched * 100 > most * before.total:
+            share = 100 * before.all_matched / before.total
+            raise UsageError(
+                f"The rules select {before.all_matched:,} of {before.total:,} rows of "
+                f"{self._record.name} ({share:.1f} %), more than max_percent allows ({most:g} %). "
+                "Nothing was deleted."
+            )
+
+    def _delete(self, counts: list[RuleCount]) -> list[RelatedCount]:
+        try:
+            self._delete_records(counts)
+            return self._related.delete_rest(self._limits, self._progress.ended_early)
+        except DatabaseError as error:
+            done = self._progress.changed
+            if not done:
+                raise
+            told = type(error)(f"{error} Before that, {done:,} rows were deleted and committed.")
+            told.changed = True
+            raise told from None
+
+    def _delete_records(self, counts: list[RuleCount]) -> None:
+        for selection, count in zip(self._selections, counts):
+            if count.matched:
+                self._walk(selection, count)
+            for _again in range(_ROUNDS - 1):
+                # Rows that came to match behind the frontier belong to this run too.
+                if self._progress.ended_early or not self._left(selection):
+                    break
+                self._walk(selection, count)
+            count.matched = max(count.matched, count.deleted)
+
+    def _walk(self, selection: Selection, count: RuleCount) -> None:
+        before = self._progress.changed
+        for axis in selection.axes:
+            self._walker.walk(axis, selection.rest, self._delete_batch)
+        self._walker.sweep()
+        count.deleted += self._progress.changed - before
+
+    def _left(self, selection: Selection) -> bool:
+        statement = sa.select(self._record.identity).where(selection.condition).limit(1)
+        return bool(self._database.rows(statement))
+
+    def _delete_batch(self, connection: Any, condition: Any, around_locks: bool) -> int:
+        if not around_locks:
+            return self._delete_rows(connection, condition)
+        key = self._record.primary_key
+        if len(key) != 1:
+            return 0  # the closing sweep tries these rows once more
+        free = sa.select(key[0]).where(condition).with_for_update(skip_locked=True)
+        identifiers = [row[0] for row in connection.execute(free)]
+        return sum(
+            self._delete_rows(connection, key[0].in_(identifiers[start : start + 500]))
+            for start in range(0, len(identifiers), 500)
+        )
+
+    def _delete_rows(self, connection: Any, condition: Any) -> int:
+        self._related.delete_children(connection, condition)
+        return int(connection.execute(sa.delete(self._record.table).where(condition)).rowcount)
+
+    def _explain(self, remaining: int) -> None:
+        """Say why rows remain; a purge that says ``drained`` has none."""
+        if not remaining or self._progress.ended_early:
+            return
+        if self._walker.passed_over:
+            self._progress.stop(
+                "gate", f"other sessions hold locks on rows among {remaining:,} that remain"
+            )
+        else:
+            self._progress.stop("gate", f"{remaining:,} rows came to match while it ran")

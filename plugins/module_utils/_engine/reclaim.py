@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Giving back the space of deleted rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .database import Database
+from .errors import UsageError
+from .libraries import sa
+from .records import RecordTable
+from .sizes import Size, regclass, table_size
+
+MODES = ("auto", "vacuum", "analyze", "full")
+_PAGE_OVERHEAD = 24  # bytes of a PostgreSQL page's header
+_ROW_OVERHEAD = 4  # bytes of a row's pointer
+_MYSQL_SPARE = 8 * 1024 * 1024  # bytes that InnoDB keeps free in a file on purpose
+_STALE = 0.1  # share of rows by which statistics may be off before they are gathered anew
+
+
+@dataclass
+class ReclaimResult:
+    """What was done, or in check mode what would be: ``steps`` are statements in words."""
+
+    table: str
+    mode: str
+    before: Size
+    after: Size
+    steps: list[str]
+    skipped: str  #: why nothing was worth doing; empty where something was
+    check: bool
+
+    @property
+    def reclaimed_bytes(self) -> int:
+        return max(0, self.before.size_bytes - self.after.size_bytes)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.steps)
+
+
+@dataclass(frozen=True)
+class _Step:
+    words: str
+    statement: str  #: with ``%(fullname)s`` for the table, which SQLAlchemy quotes
+
+
+def reclaim(
+    database: Database,
+    record: RecordTable,
+    mode: str,
+    *,
+    min_dead_percent: float,
+    confirm: str | None = None,
+    check: bool = False,
+) -> ReclaimResult:
+    """Vacuum, analyze or rebuild *record*'s table where there is something to gain.
+
+    :param mode: ``vacuum`` makes the space of dead rows usable again, ``analyze`` brings the
+        planner's statistics up to date, ``full`` rebuilds the table under an exclusive lock and
+        gives the space back to the disk, ``auto`` does what is worth doing without that lock
+    :param min_dead_percent: from what share of dead or free space it is worth it
+    :param confirm: the table's name, which ``full`` needs
+    """
+    if mode == "full" and confirm != record.name:
+        raise UsageError(
+            f"Mode full locks {record.name} against every reader and writer while it is rebuilt. "
+            f"To confirm, set confirm to the table's name: {record.name}."
+        )
+    before = table_size(database, record.table)
+    planner = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}[database.kind]
+    steps, skipped = planner(database, record, mode, min_dead_percent, before)
+    after, done = before, [step.words for step in steps]
+    if steps and not check:
+        for step in steps:
+            database.outside_transaction(sa.DDL(step.statement).against(record.table))
+        after = table_size(database, record.table)
+        if before.dead_rows and after.dead_rows == before.dead_rows and before == after:
+            done, skipped = [], _held_back(database, before.dead_rows)
+    return ReclaimResult(record.name, mode, before, after, done, skipped, check)
+
+
+def _postgresql(
+    database: Database, record: RecordTable, mode: str, least: float, size: Size
+) -> tuple[Sequence[_Step], str]:
+    relation = regclass(database, record.table)
+    live, changed = database.rows(
+        sa.select(
+            sa.func.pg_stat_get_live_tuples(relation), sa.func.pg_stat_get_mod_since_analyze(relation)
+        )
+    )[0]
+    dead = size.dead_rows or 0
+    share = 100 * dead / max(dead + live, 1)
+    if mode == "full":
+        free = _postgresql_free_percent(database, record)
+        if max(free, share) < least or not size.table_bytes:
+            return [], f"{free:.0f} % of the table is free, less than {least:g} %"
+        return [_Step("VACUUM (FULL, ANALYZE)", "VACUUM (FULL, ANALYZE) %(fullname)s")], ""
+    if mode == "analyze":
+        if not changed:
+            return [], "no row has changed since the last ANALYZE"
+        return [_Step("ANALYZE", "ANALYZE %(fullname)s")], ""
+    if not dead or share < least:
+        return [], f"{share:.0f} % of the rows are dead, less than {least:g} %" if dead else (
+            "no row is dead"
+        )
+    return [_Step("VACUUM (ANALYZE)", "VACUUM (ANALYZE) %(fullname)s")], ""
+
+
+def _postgresql_free_percent(database: Database, record: RecordTable) -> float:
+    """Return the share of the table's pages that its rows do not need, measured by reading it."""
+    block = int(database.value(sa.select(sa.func.current_setting("block_size"))))
+    stored = sa.select(
+        sa.func.count(), sa.func.sum(sa.func.pg_column_size(sa.literal_column("r")))
+    ).select_from(record.table.alias("r"))
+    rows, row_bytes = database.rows(stored)[0]
+    heap = int(
+        database.value(sa.select(sa.func.pg_relation_size(regclass(database, record.table)))) or 0
+    )
+    needed = (int(row_bytes or 0) + rows * _ROW_OVERHEAD) * block / (block - _PAGE_OVERHEAD)
+    return max(0.0, 100 * (1 - needed / heap)) if heap else 0.0
+
+
+def _mysql(
+    database: Database, record: RecordTable, mode: str, least: float, size: Size
+) -> tuple[Sequence[_Step], str]:
+    rows = database.rows(
+        sa.text(
+            "SELECT table_rows, data_free FROM information_schema.tables "
+            "WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
+        ).bindparams(schema=record.table.schema, name=record.table.name)
+    )
+    estimated, free = (int(value or 0) for value in rows[0])
+    if mode == "analyze":
+        counted = int(
+            database.value(sa.select(sa.func.count()).select_from(record.table))
+        )
+        if abs(counted - estimated) <= _STALE * max(counted, 100):
+            return [], "the statistics are up to date"
+        return [_Step("ANALYZE TABLE", "ANALYZE TABLE %(fullname)s")], ""
+    # InnoDB keeps a few megabytes free on purpose, so a table must be larger to be worth it.
+    share = 100 * free / max(free + size.size_bytes, 1)
+    if share < least or free < _MYSQL_SPARE:
+        return [], f"{share:.0f} % of the file is free ({free:,} bytes), too little to gain"
+    if mode == "full":
+        return [_Step("ALTER TABLE … FORCE", "ALTER TABLE %(fullname)s FORCE")], ""
+    return [_Step("OPTIMIZE TABLE", "OPTIMIZE TABLE %(fullname)s")], ""
+
+
+def _sqlite(
+    database: Database, record: RecordTable, mode: str, least: float, _size: Size
+) -> tuple[Sequence[_Step], str]:
+    if mode == "analyze":
+        counted = int(
+            database.value(sa.select(sa.func.count()).select_from(record.table))
+        )
+        known = _sqlite_known_rows(database, record)
+        if known is not None and abs(counted - known) <= _STALE * max(counted, 100):
+            return [], "the statistics are up to date"
+        return [_Step("ANALYZE", "ANALYZE %(fullname)s")], ""
+    free = int(database.value(sa.text("PRAGMA freelist_count")))
+    pages = int(database.value(sa.text("PRAGMA page_count")))
+    share = 100 * free / max(pages, 1)
+    if not free or share < least:
+        return [], f"{share:.0f} % of the file's pages are free, less than {least:g} %"
+    return [_Step("VACUUM (the whole file)", "VACUUM")], ""
+
+
+def _sqlite_known_rows(database: Database, record: RecordTable) -> int | None:
+    if not database.value(
+        sa.text("SELECT COUNT(*) FROM sqlite_master WHERE name = 'sqlite_stat1'")
+    ):
+        return None
+    rows = database.rows(
+        sa.text("SELECT stat FROM sqlite_stat1 WHERE tbl = :name").bindparams(
+            name=record.table.name
+        )
+    )
+    return int(str(rows[0][0]).split()[0]) if rows else None
+
+
+def _held_back(database: Database, dead: int) -> str:
+    """Say which session keeps dead rows from being removed."""
+    if database.kind != "postgresql":
+        return "nothing could be reclaimed"
+    rows: Any = database.rows(
+        sa.text(
+            "SELECT pid, application_name, state, "
+            "EXTRACT(epoch FROM now() - xact_start)::bigint AS seconds FROM pg_stat_activity "
+            "WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() "
+            "ORDER BY age(backend_xmin) DESC LIMIT 1"
+        )
+    )
+    if not rows:
+        return f"{dead:,} dead rows could not be removed"
+    holder = rows[0]
+    return (
+        f"{dead:,} dead rows could not be removed: session {holder.pid} "
+        f"({holder.application_name or 'no name'}, {holder.state}, for {holder.seconds} s) "
+        "still sees them"
+    )

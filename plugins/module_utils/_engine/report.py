@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Results as lines for people: numbers with thousands separators, before → after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .census import Census
+from .durations import format_duration
+from .purge import PurgeResult
+from .reclaim import ReclaimResult
+from .sizes import Size
+from .statistics import Share, Statistics
+from .zombies import ZombieResult
+
+Lines = list[str]
+
+
+def format_bytes(count: int) -> str:
+    """Return *count* bytes as people write them: ``256 MB`` (1 MB = 1,048,576 bytes)."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1024 or unit == "TB":
+            break
+        size /= 1024
+    return f"{size:,.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:,.1f} {unit}"
+
+
+def statistics_report(statistics: Statistics) -> Lines:
+    size = statistics.size
+    lines = [
+        f"{statistics.table} ({statistics.profile})",
+        f"  Total records: {statistics.total:,}",
+        f"  Size: {_size(size)} (table {format_bytes(size.table_bytes)}, "
+        f"indexes {format_bytes(size.index_bytes)})",
+    ]
+    if size.dead_rows is not None:
+        lines.append(f"  Dead rows: {size.dead_rows:,} (estimate)")
+    if statistics.total:
+        lines += ["  By status:", *_shares(statistics.by_status)]
+    if statistics.by_task and statistics.total:
+        shown = len(statistics.by_task)
+        of = f" (top {shown} of {statistics.tasks:,})" if statistics.tasks > shown else ""
+        lines += [f"  By task{of}:", *_shares(statistics.by_task)]
+    period = format_duration(statistics.period)
+    if statistics.created_in_period is not None:
+        lines.append(f"  Created in the last {period}: {statistics.created_in_period:,}")
+    if statistics.oldest and statistics.newest:
+        lines.append(f"  From {statistics.oldest:%Y-%m-%d %H:%M} to {statistics.newest:%Y-%m-%d %H:%M} UTC")
+    if statistics.overdue:
+        lines.append("  Needs attention:")
+        lines += [
+            f"    {rule.name} ({rule.describe()}): {count:,}" for rule, count in statistics.overdue
+        ]
+    sessions = statistics.sessions
+    if sessions:
+        lines += [
+            f"  Sessions closed in the last {period}: {sessions.total_closed:,} "
+            f"({sessions.no_progress_count:,} without progress, "
+            f"{sessions.avg_duration_minutes:g} minutes on average)",
+            f"  Sessions active now: {sessions.total_active:,}",
+        ]
+    return lines
+
+
+def purge_report(result: PurgeResult) -> Lines:
+    check = result.check
+    count = result.matched if check else result.deleted
+    lines = [
+        f"{result.table}: {'would delete' if check else 'deleted'} {_records(count)} "
+        f"({result.before.total:,} → {result.after.total:,})"
+    ]
+    for one in result.rules:
+        if one.note:
+            lines.append(f"  - {one.rule.name}: {one.note}")
+            continue
+        number = one.matched if check else one.deleted
+        lines.append(f"  - {one.rule.name}: {_records(number)} ({one.rule.describe()})")
+    for related in result.related:
+        number = related.matched if check else related.deleted
+        lines.append(f"  - {related.table}: {_records(number)} with them")
+    if result.protected:
+        lines.append(f"  {_records(result.protected)} kept: their chord still waits for them")
+    if check:
+        return lines
+    if result.progress.ended_early:
+        lines.append(
+            f"  Stopped early ({result.progress.stopped}): {result.progress.reason}; "
+            f"{_records(result.remaining)} still match"
+        )
+    if result.deleted:
+        lines.append(
+            f"  {result.progress.batches:,} batches in {result.seconds:.1f} s, "
+            f"size {_size(result.before.size)} → {_size(result.after.size)}"
+        )
+    return lines
+
+
+def zombie_report(results: Sequence[ZombieResult]) -> Lines:
+    lines = []
+    for result in results:
+        verb = "would end" if result.check else "ended"
+        number = result.matched - result.unwritable if result.check else result.failed
+        lines.append(f"{result.table}: {verb} {_records(number)} whose task is dead")
+        for one in result.rules:
+            number = one.matched - one.unwritable if result.check else one.failed
+            lines.append(
+                f"  - {one.rule.name}: {_records(number)} "
+                f"({one.rule.describe()} → {one.status})"
+            )
+            if one.unwritable:
+                lines.append(
+                    f"    {_records(one.unwritable)} left as they are: their result is in an "
+                    "encoding that cannot be written here"
+                )
+    return lines
+
+
+def reclaim_report(result: ReclaimResult) -> Lines:
+    if not result.steps:
+        return [f"{result.table}: nothing to reclaim, {result.skipped}"]
+    done = ", ".join(result.steps)
+    if result.check:
+        return [f"{result.table}: would run {done} (size {_size(result.before)})"]
+    return [
+        f"{result.table}: {done}, size {_size(result.before)} → {_size(result.after)} "
+        f"({format_bytes(result.reclaimed_bytes)} returned)"
+    ]
+
+
+def census_diff(table: str, before: Census, after: Census) -> dict[str, Any]:
+    """Return the table before and after, as ``--diff`` shows it."""
+    return {
+        "before_header": table,
+        "after_header": table,
+        "before": _census_text(before),
+        "after": _census_text(after),
+    }
+
+
+def size_diff(result: ReclaimResult) -> dict[str, Any]:
+    """Return what was done as ``--diff`` shows it; sizes are known only afterwards."""
+    before, after = _size_text(result.before), _size_text(result.after)
+    if result.check:
+        after += "".join(f"to run: {step}\n" for step in result.steps)
+    return {
+        "before_header": result.table,
+        "after_header": result.table,
+        "before": before,
+        "after": after,
+    }
+
+
+def _census_text(census: Census) -> str:
+    rows = [("total", census.total), *census.by_status.items()]
+    return "".join(f"{label}: {count:,}\n" for label, count in rows)
+
+
+def _size_text(size: Size) -> str:
+    dead = "" if size.dead_rows is None else f"dead rows: {size.dead_rows:,}\n"
+    return f"table: {size.table_bytes:,} bytes\nindexes: {size.index_bytes:,} bytes\n{dead}"
+
+
+def _shares(shares: Sequence[Share]) -> Lines:
+    labels = [share.label if share.label is not None else "(no name)" for share in shares]
+    wide = max(map(len, labels), default=0)
+    most = max((len(f"{share.count:,}") for share in shares), default=0)
+    return [
+        f"    {label:<{wide}} : {share.count:>{most},} ({share.percent:5.1f}%)"
+        for label, share in zip(labels, shares)
+    ]
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record{'' if count == 1 else 's'}"
+
+
+def _size(size: Size) -> str:
+    about = "about " if "size_bytes" in size.estimates else ""
+    return about + format_bytes(size.size_bytes)

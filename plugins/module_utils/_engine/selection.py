@@ -1,0 +1,120 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A purge rule, applied to a live table: a condition, and the axes to walk along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .axes import Axis, comparable, older_than, whole_table
+from .clock import Clock
+from .database import Database
+from .errors import UsageError
+from .libraries import sa
+from .records import RecordTable
+from .rules import PurgeRule
+from .statuses import Statuses
+from .task_names import task_condition
+
+_MOST_GROUPS = 400  # thresholds of keep_last in one statement; SQLite nests no deeper than 1,000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows of one rule: those on ``axes`` that meet ``rest``."""
+
+    rule: PurgeRule
+    axes: tuple[Axis, ...]
+    rest: Any
+
+    @property
+    def condition(self) -> Any:
+        return sa.and_(sa.or_(*(axis.condition for axis in self.axes)), self.rest)
+
+
+def select_rows(
+    database: Database, record: RecordTable, clock: Clock, statuses: Statuses, rule: PurgeRule
+) -> Selection:
+    """Apply *rule* to *record*.
+
+    :raises UsageError: when the table lacks a column that the rule needs
+    """
+    conditions = []
+    # A table without a status column keeps no unfinished rows.
+    if not rule.any_status and not (rule.statuses is None and statuses.column is None):
+        conditions.append(statuses.condition(rule.effective_statuses))
+    if rule.tasks:
+        conditions.append(task_condition(database, record.column("task_name"), rule))
+    if rule.older_than is not None:
+        if not record.age_columns:
+            record.column("finished")
+        cutoffs = {
+            column: clock.moment(column, rule.older_than) for column in record.age_columns
+        }
+        axes = older_than(record, cutoffs)
+    else:
+        axes = [whole_table(record)]
+    if rule.keep_last:
+        conditions.append(
+            _beyond_newest(database, record, sa.and_(sa.true(), *conditions), rule.keep_last)
+        )
+    return Selection(rule, tuple(axes), sa.and_(sa.true(), *conditions))
+
+
+def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: int) -> Any:
+    """Return the condition that a row is not among the newest *keep* of its task.
+
+    Asked once: the row at the threshold of each task, so that batches need no window function.
+    """
+    if len(record.primary_key) != 1 or not record.age_columns:
+        raise UsageError(
+            f"keep_last needs a date and a primary key of one column; {record.name} lacks them."
+        )
+    key = record.primary_key[0]
+    age = comparable(
+        database, sa.func.coalesce(*record.age_columns, type_=record.age_columns[0].type)
+    )
+    task = record.find("task_name")
+    place = sa.func.row_number().over(
+        partition_by=task if task is not None else sa.literal(1),
+        order_by=[age.is_(None), age.desc(), key.desc()],
+    )
+    ranked = (
+        sa.select(
+            (task if task is not None else sa.null()).label("task"),
+            age.label("age"),
+            key.label("key"),
+            place.label("place"),
+        )
+        .where(chosen)
+        .subquery()
+    )
+    thresholds = database.rows(
+        sa.select(ranked.c.task, ranked.c.age, ranked.c.key).where(ranked.c.place == keep)
+    )
+    if len(thresholds) > _MOST_GROUPS:
+        raise UsageError(
+            f"keep_last would keep the newest rows of {len(thresholds)} tasks, more than "
+            f"{_MOST_GROUPS}; narrow the rule with tasks."
+        )
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(
+                sa.true() if task is None else task.is_(name) if name is None else task == name,
+                _older(age, key, threshold, last_key),
+            )
+            for name, threshold, last_key in thresholds
+        ),
+    )
+
+
+def _older(age: Any, key: Any, threshold: Any, last_key: Any) -> Any:
+    if threshold is None:
+        return sa.and_(age.is_(None), key < last_key)
+    return sa.or_(
+        age < threshold, sa.and_(age == threshold, key < last_key), age.is_(None)
+    )

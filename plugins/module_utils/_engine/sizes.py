@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How many bytes a table takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .database import Database
+from .errors import DatabaseError
+from .libraries import sa
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a table and its indexes; ``dead_rows`` where the server counts them.
+
+    ``estimates`` names the fields that were not measured exactly.
+    """
+
+    table_bytes: int
+    index_bytes: int
+    dead_rows: int | None = None
+    estimates: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        return self.table_bytes + self.index_bytes
+
+
+def table_size(database: Database, table: Any) -> Size:
+    """Return the size of *table* (a reflected table), with its TOAST or overflow pages."""
+    if database.kind == "postgresql":
+        return _postgresql(database, table)
+    if database.kind == "mysql":
+        return _mysql(database, table)
+    return _sqlite(database, table)
+
+
+def regclass(database: Database, table: Any) -> Any:
+    """Return the expression that names *table* to PostgreSQL's functions."""
+    return sa.func.to_regclass(database.quote(table))
+
+
+def _postgresql(database: Database, table: Any) -> Size:
+    relation = regclass(database, table)
+    row = database.rows(
+        sa.select(
+            sa.func.pg_table_size(relation),
+            sa.func.pg_indexes_size(relation),
+            sa.func.pg_stat_get_dead_tuples(relation),
+        )
+    )[0]
+    return Size(int(row[0] or 0), int(row[1] or 0), int(row[2] or 0), ("dead_rows",))
+
+
+def _mysql(database: Database, table: Any) -> Size:
+    # InnoDB's figures come from its statistics; ANALYZE brings them up to date.
+    if not database.is_mariadb and database.server_version() >= (8,):
+        with database.transaction() as connection:
+            connection.execute(sa.text("SET SESSION information_schema_stats_expiry = 0"))
+    rows = database.rows(
+        sa.text(
+            "SELECT data_length, index_length FROM information_schema.tables "
+            "WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
+        ).bindparams(schema=table.schema, name=table.name)
+    )
+    data, indexes = (int(value or 0) for value in rows[0]) if rows else (0, 0)
+    return Size(data, indexes, None, ("size_bytes", "table_bytes", "index_bytes"))
+
+
+def _sqlite(database: Database, table: Any) -> Size:
+    try:
+        rows = database.rows(
+            sa.text(
+                "SELECT m.type, SUM(s.pgsize) FROM dbstat AS s "
+                "JOIN sqlite_master AS m ON m.name = s.name "
+                "WHERE m.tbl_name = :name AND m.type IN ('table', 'index') GROUP BY m.type"
+            ).bindparams(name=table.name)
+        )
+    except DatabaseError:
+        # This SQLite was built without dbstat: the whole file is all that can be told.
+        pages = database.value(sa.text("PRAGMA page_count"))
+        page_size = database.value(sa.text("PRAGMA page_size"))
+        return Size(int(pages) * int(page_size), 0, None, ("size_bytes", "table_bytes"))
+    sizes = {kind: int(size) for kind, size in rows}
+    return Size(sizes.get("table", 0), sizes.get("index", 0))

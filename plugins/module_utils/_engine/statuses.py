@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Statuses as the table spells them.
+
+Rules name statuses in any case, tables spell them in their own: ``SUCCESS``, ``success``, a native
+enum, a boolean. A condition on the spellings that are really there can use an index;
+``upper(status)`` could not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .database import Database
+from .errors import UsageError
+from .libraries import sa
+from .records import RecordTable
+from .rules import ANY_STATUS
+
+
+class Statuses:
+    """The values of a table's status column, read once when this is made."""
+
+    def __init__(self, database: Database, record: RecordTable) -> None:
+        self._record = record
+        self.column = record.find("status")
+        self._present: list[Any] = []
+        if self.column is not None and not record.profile.flags:
+            self._present = _distinct(database, record, self.column)
+
+    def condition(self, statuses: Iterable[str]) -> Any:
+        """Return the SQL condition that a row is in one of *statuses* (upper case)."""
+        statuses = tuple(statuses)
+        if ANY_STATUS in statuses:
+            return sa.true()
+        if self.column is None:
+            raise UsageError(
+                f"Table {self._record.name} has no status column, so its rules cannot name statuses."
+            )
+        flags = self._record.profile.flags
+        if flags:
+            unknown = sorted(set(statuses) - set(flags))
+            if unknown:
+                raise UsageError(
+                    f"Table {self._record.name} knows no status {', '.join(unknown)}; "
+                    f"its statuses are {', '.join(flags)}."
+                )
+            return self.column.in_([flags[status] for status in statuses])
+        wanted = [value for value in self._present if self.label(value) in statuses]
+        return self.column.in_(wanted) if wanted else sa.false()
+
+    def label(self, value: Any) -> str:
+        """Return the status *value* as rules name it."""
+        for name, flag in self._record.profile.flags.items():
+            if value is not None and bool(value) == flag:
+                return name
+        return str(getattr(value, "name", value)).upper()
+
+    def spelling(self, status: str) -> Any:
+        """Return *status* as this table would write it.
+
+        As a row or the column's enum already spells it; else in the case of its other statuses.
+        """
+        flags = self._record.profile.flags
+        if flags:
+            self.condition([status.upper()])
+            return flags[status.upper()]
+        known = [*self._present, *(getattr(self.column.type, "enums", None) or ())]
+        for value in known:
+            if self.label(value) == status.upper():
+                return value
+        if getattr(self.column.type, "enums", None):
+            raise UsageError(
+                f"Column {self.column} takes only {', '.join(self.column.type.enums)}, "
+                f"so set_status cannot be {status}."
+            )
+        lower = bool(known) and all(str(value).islower() for value in known)
+        return status.lower() if lower else status
+
+
+def _distinct(database: Database, record: RecordTable, column: Any) -> list[Any]:
+    if not record.leads_index(column) or getattr(column.type, "enums", None):
+        rows = database.rows(sa.select(column).distinct())
+        return [row[0] for row in rows if row[0] is not None]
+    # Hop along the index from one value to the next: a look-up for each instead of a scan.
+    values: list[Any] = []
+    value = database.value(sa.select(sa.func.min(column)))
+    while value is not None:
+        values.append(value)
+        value = database.value(sa.select(sa.func.min(column)).where(column > value))
+    return values

@@ -1,0 +1,285 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ending records whose task is dead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .axes import Axis, older_than
+from .batches import Limits, Progress, Walker
+from .census import Census, take_census
+from .clock import Clock
+from .database import Database
+from .failures import payloads
+from .libraries import sa
+from .profiles import Profile
+from .records import RecordTable, reflect
+from .rules import ZombieRule
+from .sessions import session_values
+from .statuses import Statuses
+
+_SHOWN_ROWS = 100
+
+
+@dataclass
+class ZombieCount:
+    """What one rule matched and ended; ``unwritable`` rows have a result in a foreign encoding."""
+
+    rule: ZombieRule
+    table: str
+    status: str  #: what the rows become
+    matched: int
+    failed: int = 0
+    unwritable: int = 0
+
+
+@dataclass(frozen=True)
+class ZombieRow:
+    """One row as it was found."""
+
+    table: str
+    rule: str
+    identity: str
+    task: str | None
+    status: str
+    since: str | None  #: ISO 8601, UTC
+    age_seconds: int | None
+    writable: bool
+
+
+@dataclass
+class ZombieResult:
+    """What was ended in one table, or in check mode what would be."""
+
+    table: str
+    rules: list[ZombieCount]
+    rows: list[ZombieRow]
+    before: Census
+    after: Census
+    check: bool
+
+    @property
+    def matched(self) -> int:
+        return sum(one.matched for one in self.rules)
+
+    @property
+    def failed(self) -> int:
+        return sum(one.failed for one in self.rules)
+
+    @property
+    def unwritable(self) -> int:
+        return sum(one.unwritable for one in self.rules)
+
+    @property
+    def changed(self) -> bool:
+        return self.matched > self.unwritable if self.check else self.failed > 0
+
+
+def fail_zombies(
+    database: Database,
+    record: RecordTable,
+    rules: Sequence[ZombieRule],
+    *,
+    check: bool = False,
+) -> ZombieResult:
+    """End the rows that *rules* select. The statement that does it checks each row again.
+
+    A row counts for the first rule that selects it.
+    """
+    return _Zombies(database, record, rules).run(check)
+
+
+def fail_zombies_of_dependents(
+    database: Database, profile: Profile, *, check: bool = False
+) -> list[ZombieResult]:
+    """Apply the rules of the profile's other tables, such as the workers'; missing ones are left."""
+    return [
+        fail_zombies(
+            database, RecordTable(database, dependent), dependent.zombie_rules, check=check
+        )
+        for dependent in profile.dependents
+        if reflect(database, dependent.table) is not None
+    ]
+
+
+def count_overdue(
+    database: Database, record: RecordTable, rules: Sequence[ZombieRule]
+) -> list[tuple[ZombieRule, int]]:
+    """Return how many rows each rule would end."""
+    result = _Zombies(database, record, rules).run(check=True, rows=False)
+    return [(one.rule, one.matched) for one in result.rules]
+
+
+@dataclass(frozen=True)
+class _Target:
+    rule: ZombieRule
+    axes: list[Axis]
+    status_condition: Any
+    since: Any  #: the date that tells a row's age
+    spelling: Any
+
+    @property
+    def condition(self) -> Any:
+        return sa.and_(sa.or_(*(axis.condition for axis in self.axes)), self.status_condition)
+
+
+class _Zombies:
+    def __init__(
+        self, database: Database, record: RecordTable, rules: Sequence[ZombieRule]
+    ) -> None:
+        self._database = database
+        self._record = record
+        self._clock = Clock(database, record)
+        self._statuses = Statuses(database, record)
+        self._targets = [self._target(rule) for rule in rules]
+
+    def run(self, check: bool, rows: bool = True) -> ZombieResult:
+        conditions = [target.condition for target in self._targets]
+        before = take_census(self._database, self._record, self._statuses, conditions)
+        counts = [
+            ZombieCount(target.rule, self._record.name, self._end(target.rule), matched)
+            for target, matched in zip(self._targets, before.matched)
+        ]
+        shown: list[ZombieRow] = []
+        for target, count in zip(self._targets, counts):
+            if count.matched:
+                count.unwritable = self._count_unwritable(target)
+                if rows and len(shown) < _SHOWN_ROWS:
+                    shown += self._show(target, _SHOWN_ROWS - len(shown))
+        if check:
+            after = self._predict(before, counts)
+        else:
+            for target, count in zip(self._targets, counts):
+                if count.matched > count.unwritable:
+                    count.failed = self._fail(target)
+            after = take_census(self._database, self._record, self._statuses, [])
+        return ZombieResult(self._record.name, counts, shown, before, after, check)
+
+    def _end(self, rule: ZombieRule) -> str:
+        return (rule.set_status or self._record.profile.ended).upper()
+
+    def _target(self, rule: ZombieRule) -> _Target:
+        record = self._record
+        if rule.since == "created":
+            columns = [record.column("created")]
+        elif record.profile.touched:
+            columns = [record.column(record.profile.touched)]
+        else:
+            found = [record.find("started"), record.find("created")]
+            # A row that began without saying when is as old as the row.
+            columns = [column for column in found if column is not None]
+            columns = columns or [record.column("started")]
+        cutoffs = {column: self._clock.moment(column, rule.older_than) for column in columns}
+        return _Target(
+            rule,
+            older_than(record, cutoffs),
+            self._statuses.condition(rule.statuses),
+            columns[0] if len(columns) == 1 else sa.func.coalesce(*columns, type_=columns[0].type),
+            self._statuses.spelling(rule.set_status or record.profile.ended),
+        )
+
+    def _fail(self, target: _Target) -> int:
+        progress = Progress()
+        walker = Walker(self._database, Limits(), progress)
+        for condition, values in self._writes(target):
+
+            def update(
+                connection: Any, batch: Any, around_locks: bool, values: Any = values
+            ) -> int:
+                if around_locks:
+                    return 0  # whoever holds the row is at work on it, so its task lives
+                statement = sa.update(self._record.table).where(batch).values(values)
+                return int(connection.execute(statement).rowcount)
+
+            for axis in target.axes:
+                walker.walk(axis, sa.and_(target.status_condition, condition), update)
+        walker.sweep()
+        return progress.changed
+
+    def _writes(self, target: _Target) -> list[tuple[Any, dict[str, Any]]]:
+        """Return what to write, with the condition of the rows that can take it."""
+        record, rule = self._record, target.rule
+        reason = rule.reason or (
+            f"{rule.describe()}: the worker is taken for dead; ended by fleetops.celery"
+        )
+        values: dict[str, Any] = {record.column("status").name: target.spelling}
+        finished = record.find("finished")
+        if finished is not None:
+            values[finished.name] = self._clock.moment(finished)
+        text = record.find("reason")
+        if text is not None:
+            values[text.name] = reason[: getattr(text.type, "length", None)]
+        values.update(session_values(self._database, record, values))
+        if record.profile.result_format is None:
+            return [(sa.true(), values)]
+        note = record.find("traceback")
+        if note is not None:
+            was = sa.func.coalesce(sa.cast(record.column("status"), sa.String(50)), "")
+            values[note.name] = sa.literal(f"{reason}; the status was ").concat(was)
+        return [
+            (payload.condition, {**values, **payload.values})
+            for payload in payloads(record, self._end(rule), reason)
+        ]
+
+    def _count_unwritable(self, target: _Target) -> int:
+        writable = sa.or_(*(condition for condition, _values in self._writes(target)))
+        statement = (
+            sa.select(sa.func.count())
+            .select_from(self._record.table)
+            .where(target.condition, sa.not_(sa.func.coalesce(writable, sa.false())))
+        )
+        if self._record.profile.result_format is None:
+            return 0
+        return int(self._database.value(statement))
+
+    def _show(self, target: _Target, most: int) -> list[ZombieRow]:
+        record = self._record
+        task = record.find("task_name")
+        writable = sa.or_(*(condition for condition, _values in self._writes(target)))
+        rows = self._database.rows(
+            sa.select(
+                record.identity.label("identity"),
+                (task if task is not None else sa.null()).label("task"),
+                record.column("status").label("status"),
+                target.since.label("since"),
+                sa.case((writable, 1), else_=0).label("writable"),
+            )
+            .where(target.condition)
+            .order_by(target.since)
+            .limit(most)
+        )
+        shown = []
+        for row in rows:
+            since = self._clock.to_utc(target.since, row.since)
+            age = self._clock.age_seconds(since)
+            shown.append(
+                ZombieRow(
+                    record.name,
+                    target.rule.name,
+                    str(row.identity),
+                    row.task if row.task is None else str(row.task),
+                    self._statuses.label(row.status),
+                    since.isoformat() if since else None,
+                    age,
+                    bool(row.writable),
+                )
+            )
+        return shown
+
+    def _predict(self, before: Census, counts: list[ZombieCount]) -> Census:
+        after = dict(before.by_status)
+        if sum(one.unwritable for one in counts):
+            # Which statuses the rows in foreign encodings have was not counted.
+            return Census(after, [], {}, before.size)
+        for status, number in before.matched_by_status.items():
+            after[status] -= number
+        for count in counts:
+            after[count.status] = after.get(count.status, 0) + count.matched
+        return Census({one: n for one, n in after.items() if n}, [], {}, before.size)
+
+

@@ -1,0 +1,148 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The bridge between Ansible's modules and the engine.
+
+It is **private** to the collection: it can change at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.common.respawn import (
+    has_respawned,
+    probe_interpreters_for_module,
+    respawn_module,
+)
+
+from ._engine.compose import find_database_url
+from ._engine.database import DEFAULT_LOCK_TIMEOUT, Database
+from ._engine.drivers import needed_modules, parse_url
+from ._engine.durations import parse_duration
+from ._engine.errors import CleanupError, MissingLibraryError
+from ._engine.profiles import DEFAULT_PROFILE, PROFILES, Profile, find_profile
+from ._engine.rules import MATCHES, SINCE
+
+#: Where the role prerequisites puts the libraries (for root, and for anybody else), and the
+#: interpreter that the distribution's own packages serve.
+INTERPRETERS = (
+    "/opt/fleetops-celery/venv/bin/python",
+    "~/.local/share/fleetops-celery/venv/bin/python",
+    "/usr/bin/python3",
+)
+
+Specification = dict[str, Any]
+
+_DATABASE: Specification = {
+    "database_url": {
+        "type": "str",
+        "no_log": True,
+        "fallback": (env_fallback, ["CELERY_DATABASE_URL"]),
+    },
+    "compose": {
+        "type": "dict",
+        "options": {
+            "project_dir": {"type": "path"},
+            "project_name": {"type": "str"},
+            "database_service": {"type": "str"},
+            "app_service": {"type": "str"},
+            "docker_cli": {"type": "path"},
+        },
+        "required_one_of": [("project_dir", "project_name")],
+    },
+}
+_TABLE: Specification = {
+    "profile": {"type": "str", "default": DEFAULT_PROFILE, "choices": list(PROFILES)},
+    "table": {"type": "str"},
+    "columns": {"type": "dict"},
+}
+
+PURGE_RULES: Specification = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "name": {"type": "str"},
+        "statuses": {"type": "list", "elements": "str"},
+        "older_than": {"type": "str"},
+        "tasks": {"type": "list", "elements": "str"},
+        "match": {"type": "str", "choices": list(MATCHES)},
+        "keep_last": {"type": "int"},
+        "all": {"type": "bool"},
+    },
+}
+ZOMBIE_RULES: Specification = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "name": {"type": "str"},
+        "statuses": {"type": "list", "elements": "str", "required": True},
+        "since": {"type": "str", "default": "started", "choices": list(SINCE)},
+        "older_than": {"type": "str", "required": True},
+        "set_status": {"type": "str"},
+        "reason": {"type": "str"},
+    },
+}
+
+Work = Callable[[AnsibleModule, Database], Specification]
+
+
+def run_module(own: Specification, work: Work, *, table: bool = True, reads: bool = False) -> None:
+    """Run a module: read its arguments, open the database, and exit with what *work* returns.
+
+    :param own: the module's own options
+    :param table: whether it takes ``profile``, ``table`` and ``columns``
+    :param reads: whether it only reads, in every mode
+    """
+    module = AnsibleModule(
+        argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
+        mutually_exclusive=[("database_url", "compose")],
+        required_one_of=[("database_url", "compose")],
+        supports_check_mode=True,
+    )
+    try:
+        with open_database(module, read_only=reads or module.check_mode) as database:
+            result = work(module, database)
+    except CleanupError as error:
+        module.fail_json(msg=str(error), changed=error.changed)
+    if not module._diff:
+        result.pop("diff", None)
+    module.exit_json(**{"changed": False, **result})
+
+
+def open_database(module: AnsibleModule, *, read_only: bool) -> Database:
+    """Open the database that ``database_url`` or ``compose`` names.
+
+    Where this interpreter lacks a library, the module starts again, once, in one that has them.
+    """
+    url = module.params["database_url"] or find_database_url(module.params["compose"])
+    try:
+        parse_url(url)
+    except MissingLibraryError:
+        if not has_respawned():
+            candidates = [os.path.expanduser(path) for path in INTERPRETERS]
+            for modules in needed_modules(url):
+                interpreter = probe_interpreters_for_module(candidates, modules)
+                if interpreter:
+                    respawn_module(interpreter)
+        raise
+    given = module.params.get("lock_timeout")
+    timeout = parse_duration(given, "lock_timeout") if given else DEFAULT_LOCK_TIMEOUT
+    return Database(url, read_only=read_only, lock_timeout=timeout)
+
+
+def chosen_profile(module: AnsibleModule) -> Profile:
+    """Return the profile that the arguments name, with their table and columns."""
+    params = module.params
+    return find_profile(params["profile"], params["table"], params["columns"])
+
+
+def given_rules(rules: list[Specification] | None) -> list[Specification] | None:
+    """Return *rules* without the keys that nobody gave; Ansible fills them with ``None``."""
+    if rules is None:
+        return None
+    return [{key: value for key, value in rule.items() if value is not None} for rule in rules]

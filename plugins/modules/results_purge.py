@@ -1,0 +1,291 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: results_purge
+short_description: Delete Celery task records by rules
+version_added: 1.0.0
+description:
+  - Deletes the rows of a record table that its rules select, in small batches that are committed one by one.
+  - A batch takes about a quarter of a second, so no other session waits longer, and a run that is interrupted has lost nothing.
+  - Rows of unfinished tasks are never deleted unless a rule names their status. Group results go with the tasks of their age,
+    members of a chord that still waits for them are kept, and counters of chords that cannot complete are deleted.
+author:
+  - fleetops.celery contributors (@fleetops)
+extends_documentation_fragment:
+  - fleetops.celery._attributes
+  - fleetops.celery._database
+  - fleetops.celery._database.table
+options:
+  rules:
+    description:
+      - Which rows are deleted. A row counts for the first rule that selects it. The profile's own rules where not given.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: What the rule is called in results. Its description where not given.
+        type: str
+      statuses:
+        description:
+          - Only rows in one of these statuses, in any case. V(*) stands for every status.
+          - Where not given, rows whose task has ended, V(SUCCESS), V(FAILURE) and V(REVOKED).
+        type: list
+        elements: str
+      older_than:
+        description:
+          - Only rows of at least this age, as V(90s), V(15m), V(24h), V(7d) or V(4w). Rows of any age where not given.
+          - The age counts from when the task ended, or from when the record was created where that is missing.
+        type: str
+      tasks:
+        description: Only rows of these tasks, with regard to case.
+        type: list
+        elements: str
+      match:
+        description:
+          - How O(rules[].tasks) are compared with a row's task name, V(contains) where not given.
+          - In a V(glob), V(*) stands for any text and V(?) for one character.
+        type: str
+        choices: [contains, exact, glob]
+      keep_last:
+        description: Keep the newest rows of each task that the rule selects, this many.
+        type: int
+      all:
+        description: Delete every row, finished or not. It goes with no other condition, and needs O(confirm).
+        type: bool
+  confirm:
+    description: The table's name, to confirm O(rules[].all).
+    type: str
+  max_rows:
+    description: End after this many rows. The next run goes on.
+    type: int
+  max_percent:
+    description: Fail, and delete nothing, where the rules select more than this share of the table.
+    type: float
+  time_budget:
+    description: End after this time, as V(90s), V(15m) or V(2h). The next run goes on.
+    type: str
+  batch_size:
+    description: The most rows that a batch looks at. Batches adapt to a quarter of a second within it.
+    type: int
+  pause:
+    description: How long to pause after each batch, as V(1s).
+    type: str
+  stop_file:
+    description: End before the next batch when this file is there.
+    type: path
+  lock_timeout:
+    description: How long a batch waits for rows that other sessions hold before it goes around them.
+    type: str
+    default: 2s
+seealso:
+  - module: fleetops.celery.results_info
+  - module: fleetops.celery.results_vacuum
+"""
+
+EXAMPLES = r"""
+- name: Delete finished results after seven days, and revoked ones at once
+  fleetops.celery.results_purge:
+    database_url: postgresql://shop:secret@127.0.0.1/shop
+
+- name: Show what 30 days would delete
+  fleetops.celery.results_purge:
+    database_url: postgresql://shop:secret@127.0.0.1/shop
+    rules:
+      - name: old
+        older_than: 30d
+  check_mode: true
+  diff: true
+
+- name: Delete results of tasks that run every few seconds
+  fleetops.celery.results_purge:
+    database_url: postgresql://shop:secret@127.0.0.1/shop
+    rules:
+      - tasks: [check_and_flush_callbacks]
+      - tasks: [cleanup_stuck_callbacks]
+    time_budget: 15m
+
+- name: Keep failures for a week and successes for a month, and drop what waited for a day
+  fleetops.celery.results_purge:
+    database_url: mysql://echoclip:secret@127.0.0.1/echoclip
+    profile: processing_tasks
+    rules:
+      - statuses: [FAILURE]
+        older_than: 7d
+      - statuses: [SUCCESS]
+        older_than: 30d
+      - statuses: [PENDING]
+        older_than: 1d
+
+- name: Delete everything
+  fleetops.celery.results_purge:
+    database_url: sqlite:////srv/app/results.db
+    profile: celery_database
+    rules:
+      - all: true
+    confirm: celery_taskmeta
+"""
+
+RETURN = r"""
+matched:
+  description: How many rows the rules selected.
+  returned: success
+  type: int
+  sample: 245
+deleted:
+  description: How many rows were deleted. V(0) in check mode.
+  returned: success
+  type: int
+  sample: 245
+rules:
+  description:
+    - The same for each rule. C(note) says why a rule could not select rows, for example by task name in a table without names.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "old", "matched": 198, "deleted": 198, "note": null}, {"name": "revoked", "matched": 47, "deleted": 47, "note": null}]
+related:
+  description: Rows of the tables beside the record table, such as group results, that were deleted with it.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"table": "django_celery_results_groupresult", "matched": 3, "deleted": 3}]
+protected:
+  description: How many rows were kept because their chord still waits for them.
+  returned: success
+  type: int
+  sample: 0
+before:
+  description: The table before.
+  returned: success
+  type: dict
+  sample:
+    total: 1043
+    size_bytes: 1310720
+    table_bytes: 786432
+    index_bytes: 524288
+    dead_rows: 0
+    estimates: [dead_rows]
+    by_status: [{"status": "REVOKED", "count": 47}, {"status": "SUCCESS", "count": 996}]
+after:
+  description: The table afterwards; in check mode as it would be, at the same size.
+  returned: success
+  type: dict
+  sample:
+    total: 798
+    size_bytes: 1310720
+    table_bytes: 786432
+    index_bytes: 524288
+    dead_rows: 245
+    estimates: [dead_rows]
+    by_status: [{"status": "SUCCESS", "count": 798}]
+stopped:
+  description:
+    - Why it ended. V(drained) says that no matching row remains.
+    - V(time_budget), V(max_rows) and V(stop_file) say which limit was met, V(gate) that something outside held it back.
+  returned: success
+  type: str
+  sample: drained
+stopped_reason:
+  description: The same in words.
+  returned: success
+  type: str
+  sample: no matching row remains
+remaining:
+  description: How many matching rows remain.
+  returned: success
+  type: int
+  sample: 0
+batches:
+  description: How many batches were committed.
+  returned: success
+  type: int
+  sample: 3
+duration_seconds:
+  description: How long it took, in seconds.
+  returned: success
+  type: float
+  sample: 0.231
+rows_per_second:
+  description: How many rows were deleted per second.
+  returned: success
+  type: int
+  sample: 1060
+report:
+  description: The same in readable lines.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - 'django_celery_results_taskresult: deleted 245 records (1,043 → 798)'
+    - '  - old: 198 records (SUCCESS, FAILURE, REVOKED older than 7d)'
+    - '  - revoked: 47 records (REVOKED at any age)'
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import parse_limits
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
+    purge_document,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
+    census_diff,
+    purge_report,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (
+    parse_purge_rules,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._module import (
+    PURGE_RULES,
+    chosen_profile,
+    given_rules,
+    run_module,
+)
+
+
+def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
+    profile = chosen_profile(module)
+    rules = given_rules(module.params["rules"])
+    result = purge(
+        database,
+        RecordTable(database, profile),
+        parse_purge_rules(rules) if rules is not None else profile.purge_rules,
+        parse_limits(module.params),
+        confirm=module.params["confirm"],
+        check=module.check_mode,
+    )
+    for note in result.notes:
+        module.warn(note)
+    return {
+        **purge_document(result),
+        "report": purge_report(result),
+        "diff": census_diff(result.table, result.before, result.after),
+    }
+
+
+def main() -> None:
+    run_module(
+        {
+            "rules": PURGE_RULES,
+            "confirm": {"type": "str"},
+            "max_rows": {"type": "int"},
+            "max_percent": {"type": "float"},
+            "time_budget": {"type": "str"},
+            "batch_size": {"type": "int"},
+            "pause": {"type": "str"},
+            "stop_file": {"type": "path"},
+            "lock_timeout": {"type": "str", "default": "2s"},
+        },
+        work,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zombie_fail
+short_description: End Celery task records whose task is dead
+version_added: 1.0.0
+description:
+  - Sets rows that have been unfinished for too long to V(FAILURE), with the reason. Reading sessions are closed.
+  - A row of a Celery result table stays readable. C(AsyncResult(id).get(\)) raises C(WorkerLostError) with the reason.
+    A row whose result is in an encoding that cannot be written is counted and left as it is.
+  - The statement that ends a row checks it again, so a task that finished meanwhile keeps its result.
+author:
+  - fleetops.celery contributors (@fleetops)
+extends_documentation_fragment:
+  - fleetops.celery._attributes
+  - fleetops.celery._database
+  - fleetops.celery._database.table
+options:
+  rules:
+    description:
+      - Which rows are ended. A row counts for the first rule that selects it. The profile's own rules where not given.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: What the rule is called in results. Its description where not given.
+        type: str
+      statuses:
+        description: The statuses of unfinished rows, in any case.
+        type: list
+        elements: str
+        required: true
+      since:
+        description:
+          - Whether the age counts from when the task started or from when the record was created.
+          - A started row of django-celery-results is as old as its last write, and one that does not say when it started is as old as the record.
+        type: str
+        choices: [started, created]
+        default: started
+      older_than:
+        description: From what age, as V(90s), V(15m), V(24h), V(7d) or V(4w).
+        type: str
+        required: true
+      set_status:
+        description:
+          - What the rows become. V(FAILURE) where not given, V(CLOSED) for reading sessions.
+          - In Celery's own result tables only V(FAILURE) and V(REVOKED).
+        type: str
+      reason:
+        description: What is recorded as the reason. The rule in words where not given.
+        type: str
+seealso:
+  - module: fleetops.celery.results_info
+  - module: fleetops.celery.results_purge
+"""
+
+EXAMPLES = r"""
+- name: Fail what has been RUNNING for a day or PENDING for two hours
+  fleetops.celery.zombie_fail:
+    database_url: mysql://echoclip:secret@127.0.0.1/echoclip
+    profile: processing_tasks
+
+- name: Show which started tasks are older than six hours
+  fleetops.celery.zombie_fail:
+    database_url: postgresql://shop:secret@127.0.0.1/shop
+    rules:
+      - name: started
+        statuses: [STARTED]
+        older_than: 6h
+        reason: The worker was restarted
+  check_mode: true
+  diff: true
+
+- name: Close abandoned reading sessions
+  fleetops.celery.zombie_fail:
+    database_url: postgresql://reader:secret@127.0.0.1/reader
+    profile: reading_sessions
+"""
+
+RETURN = r"""
+matched:
+  description: How many rows the rules selected.
+  returned: success
+  type: int
+  sample: 7
+failed:
+  description: How many rows were ended. V(0) in check mode.
+  returned: success
+  type: int
+  sample: 7
+rules:
+  description: The same for each rule. C(unwritable) rows have a result in an encoding that cannot be written, and were left.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "running", "table": "processing_tasks", "set_status": "FAILURE", "matched": 2, "failed": 2, "unwritable": 0}]
+rows:
+  description: The first 100 of the rows, as they were found, the oldest of each rule first.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - table: processing_tasks
+      rule: running
+      identity: '4711'
+      task: video_slice
+      status: RUNNING
+      since: '2026-11-20T01:02:03+00:00'
+      age_seconds: 349977
+      writable: true
+report:
+  description: The same in readable lines.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - 'processing_tasks: ended 7 records whose task is dead'
+    - '  - running: 2 records (RUNNING for more than 24h → FAILURE)'
+    - '  - pending: 5 records (PENDING for more than 2h → FAILURE)'
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
+    zombie_document,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
+    census_diff,
+    zombie_report,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (
+    parse_zombie_rules,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.zombies import (
+    fail_zombies,
+    fail_zombies_of_dependents,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._module import (
+    ZOMBIE_RULES,
+    chosen_profile,
+    given_rules,
+    run_module,
+)
+
+
+def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
+    profile = chosen_profile(module)
+    rules = given_rules(module.params["rules"])
+    check = module.check_mode
+    chosen = parse_zombie_rules(rules) if rules is not None else profile.zombie_rules
+    results = [fail_zombies(database, RecordTable(database, profile), chosen, check=check)]
+    if rules is None:
+        results += fail_zombies_of_dependents(database, profile, check=check)
+    return {
+        **zombie_document(results),
+        "report": zombie_report(results),
+        "diff": [census_diff(one.table, one.before, one.after) for one in results],
+    }
+
+
+def main() -> None:
+    run_module({"rules": ZOMBIE_RULES}, work)
+
+
+if __name__ == "__main__":
+    main()
