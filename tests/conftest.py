@@ -9,9 +9,12 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pytest
+from support import tables
+from support.applications import Application, WorkerIds, run_worker
 from support.missing import MissingPart
 from support.running import link_checkout
 from support.running import run_module as run_module_in_process
@@ -102,6 +105,98 @@ def sqlite_database(sqlite: SQLite) -> Iterator[Database]:
     database = sqlite.new_database()
     yield database
     database.drop()
+
+
+@pytest.fixture
+def make_database(database_server: DatabaseServer) -> Iterator[Callable[..., Database]]:
+    """`make_database(fill)`: a fresh copy of what `fill(database)` makes, done once a session for each kind.
+
+    `fill` is one of the functions `create_*` of `support.tables`, or a test's own at module level.
+    """
+    made: list[Database] = []
+
+    def make(fill: Callable[[Database], None]) -> Database:
+        database, _nothing = provide(lambda: database_server.filled_database(fill, fill))
+        made.append(database)
+        return database
+
+    yield make
+    for database in made:
+        database.drop()
+
+
+@pytest.fixture(params=["2.5.1", "2.6.0"], ids=["results-2.5.1", "results-2.6.0"])
+def results_version(request: pytest.FixtureRequest) -> str:
+    """Each supported version of django-celery-results."""
+    version: str = request.param
+    return version
+
+
+@pytest.fixture
+def dcr(database_server: DatabaseServer, results_version: str) -> Iterator[Database]:
+    """A fresh database with the empty tables of django-celery-results, of each version on each kind."""
+
+    def migrate(database: Database) -> None:
+        tables.create_django_celery_results(database, results_version)
+
+    database, _nothing = provide(lambda: database_server.filled_database(("dcr", results_version), migrate))
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def celery_tables(make_database: Callable[..., Database]) -> Database:
+    """A fresh database with the empty tables of Celery's own database backend."""
+    return make_database(tables.create_celery_tables)
+
+
+@pytest.fixture
+def processing_tasks(make_database: Callable[..., Database]) -> Database:
+    return make_database(tables.create_processing_tasks)
+
+
+@pytest.fixture
+def task_logs(make_database: Callable[..., Database]) -> Database:
+    return make_database(tables.create_task_logs)
+
+
+@pytest.fixture
+def reading_sessions(make_database: Callable[..., Database]) -> Database:
+    return make_database(tables.create_reading_sessions)
+
+
+@dataclass(frozen=True)
+class WorkerRows:
+    application: Application
+    ids: WorkerIds
+
+    @property
+    def database(self) -> Database:
+        return self.application.database
+
+
+@pytest.fixture
+def worker_rows(database_server: DatabaseServer) -> Iterator[Callable[..., WorkerRows]]:
+    """`worker_rows(backend="django-db", serializer="json", result_extended=True, ...)`: what a real worker left.
+
+    The options are those of `support.applications.Application`. The worker runs once a session for each set of them.
+    """
+    made: list[Database] = []
+
+    def make(**options: str | bool | None) -> WorkerRows:
+        def work(database: Database) -> WorkerIds:
+            application = Application(database, **options)  # type: ignore[arg-type]
+            application.create_tables()
+            return run_worker(application)
+
+        key = ("worker", *sorted(options.items()))
+        database, ids = provide(lambda: database_server.filled_database(key, work))
+        made.append(database)
+        return WorkerRows(Application(database, **options), ids)  # type: ignore[arg-type]
+
+    yield make
+    for database in made:
+        database.drop()
 
 
 @pytest.fixture(scope="session")

@@ -43,13 +43,16 @@ class Application:
     result_extended: bool = True
     results_version: str | None = None
     """Of django-celery-results; the installed one where it is None."""
+    celery_version: str | None = None
+    """Likewise. Up to 5.6 the database backend pickles each result, whatever the serializer; 5.7 does not."""
     broker: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="fleet-broker-")))
 
     def environment(self) -> dict[str, str]:
         """The settings travel in the environment, which is nobody else's to read; a command line is public."""
-        path = [str(TESTS)]
-        if self.backend == "django-db" and (folder := folder_of("django-celery-results", self.results_version)):
-            path.insert(0, str(folder))
+        folders = [folder_of("celery", self.celery_version)]
+        if self.backend == "django-db":
+            folders.append(folder_of("django-celery-results", self.results_version))
+        path = [str(folder) for folder in folders if folder] + [str(TESTS)]
         settings = {
             "database_url": with_driver(self.database.url).render_as_string(hide_password=False),
             "backend": self.backend,

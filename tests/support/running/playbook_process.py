@@ -48,6 +48,7 @@ def run_playbook(
     """`extra_vars` go through a private file, as they may hold secrets and a command line is public."""
     with tempfile.TemporaryDirectory(prefix="fleet-play-") as folder:
         record = Path(folder, "record.jsonl")
+        Path(folder, "ansible.cfg").touch()
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), str(playbook), *options]
         command += ["--check"] * check + ["--diff"] * diff
         command += [f"-{'v' * verbosity}"] * (verbosity > 0)
@@ -77,8 +78,9 @@ def run_playbook(
 def _settings(record: Path) -> dict[str, str]:
     return {
         # Neither the person's configuration nor their collections take part.
-        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_CONFIG": str(record.with_name("ansible.cfg")),
         "ANSIBLE_HOME": str(BUILD / "ansible-home"),
+        "ANSIBLE_REMOTE_TEMP": str(BUILD / "ansible-home" / "remote"),
         "ANSIBLE_COLLECTIONS_PATH": str(link_checkout()),
         "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false",
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
