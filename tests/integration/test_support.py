@@ -97,7 +97,7 @@ def test_tables_of_applications_are_made(
     assert task_logs.count("task_execution_history") == 0
     assert reading_sessions.count("reading_sessions") == 0
     rows = [Rows(5, {"task_id": UniqueText(), "status": "SUCCESS", "date_done": Ago(DAY)})]
-    assert fill(celery_tables, "celery_taskmeta", rows, clock="local") == 5
+    assert fill(celery_tables, "celery_taskmeta", rows, clock="celery") == 5
 
 
 @pytest.mark.parametrize("options", BACKENDS)

@@ -44,8 +44,12 @@ def run_playbook(
     env: dict[str, str] | None = None,
     verbosity: int = 0,
     options: Sequence[str] = (),
+    echo: bool = False,
 ) -> PlaybookRun:
-    """`extra_vars` go through a private file, as they may hold secrets and a command line is public."""
+    """Run it to its end; `echo` prints what it says meanwhile.
+
+    `extra_vars` go through a private file, as they may hold secrets and a command line is public.
+    """
     with tempfile.TemporaryDirectory(prefix="fleet-play-") as folder:
         record = Path(folder, "record.jsonl")
         Path(folder, "ansible.cfg").touch()
@@ -56,20 +60,26 @@ def run_playbook(
             variables = Path(folder, "extra.json")
             variables.write_text(json.dumps(extra_vars))
             command += ["--extra-vars", f"@{variables}"]
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             env=clean_environment({**_settings(record), **(env or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
+        output = []
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                output.append(line)
+                if echo:
+                    print(line, end="", flush=True)
         lines = record.read_text().splitlines() if record.exists() else []
     records = [json.loads(line) for line in lines]
     return PlaybookRun(
-        exit_code=done.returncode,
-        output=done.stdout,
+        exit_code=process.returncode,
+        output="".join(output),
         tasks=[entry for entry in records if "task" in entry],
         recap=next((entry["recap"] for entry in records if "recap" in entry), {}),
     )

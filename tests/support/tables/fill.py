@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import ColumnElement, FromClause
 
 from ..servers import Database
 
-Clock = Literal["utc", "local"]
+Clock = Literal["utc", "session", "celery"]
 
 # Celery's models take these numbers from a sequence themselves; the columns have no default in the database.
 _SEQUENCES = {"celery_taskmeta": "task_id_sequence", "celery_tasksetmeta": "taskset_id_sequence"}
@@ -91,7 +91,8 @@ def fill(
     """Insert all groups with one statement; the number of rows.
 
     With `order_by`, rows go in by that column, as they would have over the years: ids and pages then follow time.
-    `clock` says what times without a zone mean: UTC, or the session's own as Celery's database backend has them.
+    `clock` says what times without a zone mean: UTC; the session's own zone, as NOW() has it; or what Celery's database
+    backend makes of them: it hands over UTC with its zone, which PostgreSQL turns into the session's and others drop.
     """
     groups = [group for group in groups if group.count]
     with database.begin() as connection:
@@ -150,7 +151,7 @@ def _from_now(seconds: ColumnElement[float], context: _Context) -> ColumnElement
             return moment
         return sa.func.timezone("UTC", moment) if context.clock == "utc" else sa.cast(moment, sa.DateTime())
     if context.kind == "mariadb":
-        now = sa.func.utc_timestamp(6) if context.clock == "utc" else sa.func.now(6)
+        now = sa.func.now(6) if context.clock == "session" else sa.func.utc_timestamp(6)
         return sa.func.timestampadd(sa.text("MICROSECOND"), sa.func.floor(seconds * 1_000_000), now)
     # Six digits of a second, as Django and SQLAlchemy write them: text of different lengths would not sort by time.
     modifier = sa.func.printf("%+f seconds", seconds)
