@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import interpreters
 import workspace
+from interpreters import Interpreter
 from steps import Log
 
 # Pythons for the newest ansible-core; 3.14 last, because wheels of database drivers follow with some delay.
@@ -40,9 +42,15 @@ class Environment:
 
     def prepare(self, log: Log) -> None:
         """Makes the environment, or leaves it alone when it is what the requirement files say."""
-        interpreter = interpreters.first(self.pythons)
+        workspace.BUILD.mkdir(exist_ok=True)
+        with (workspace.BUILD / f"{self.path.name.strip('.')}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._prepare(log, interpreters.first(self.pythons))
+
+    def _prepare(self, log: Log, interpreter: Interpreter) -> None:
         wanted = [_REQUIREMENTS / f"{name}.txt" for name in self.requirements]
-        base = f"{interpreter.version} {interpreter.path}\n"
+        # Its own path too: programs in a virtual environment do not survive a move.
+        base = f"{interpreter.version} {interpreter.path} {self.path}\n"
         stamp = self.path / ".stamp"
         have = stamp.read_text(encoding="utf-8") if stamp.exists() else ""
         marks = [f"{file.stem} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in wanted]

@@ -92,11 +92,13 @@ def main() -> int:
         if options.goal == "bench":
             return _program(MAIN, ["tests/benchmark", *arguments])
         if options.goal == "docs":
-            return _program(MAIN, ["tests/tools/role_readme.py", *arguments])
+            return _program(DEMO, ["tests/tools/role_readme.py", *arguments])
         return steps.run(_groups(options.goal, arguments), jobs=options.jobs)
     except interpreters.NoInterpreter as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
