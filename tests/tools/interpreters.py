@@ -56,7 +56,7 @@ def _numbers(path: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", path.parent.name)]
 
 
-def _probe(candidate: Path) -> Interpreter | str:
+def probe(candidate: Path) -> Interpreter | str:
     """The interpreter behind a file, or why it is of no use."""
     try:
         done = subprocess.run(
@@ -77,7 +77,7 @@ def _find(version: str) -> tuple[Interpreter | None, tuple[str, ...]]:
         candidate = folder / f"python{version}"
         if not candidate.exists():
             continue
-        found = _probe(candidate)
+        found = probe(candidate)
         if isinstance(found, Interpreter) and found.version == version:
             return found, ()
         reasons.append(f"{candidate}: {found if isinstance(found, str) else 'is Python ' + found.version}")

@@ -78,6 +78,9 @@ def _program(environment: Environment, command: list[str]) -> int:
     """Runs a program of the project with an environment's Python, and its output goes straight to the reader."""
     environment.prepare(Log(workspace.LOGS / "environment.log", live=True))
     environ = environment.environ(workspace.link())
+    for name in ("ANSIBLE_NOCOLOR", "NO_COLOR"):
+        if name not in os.environ:
+            del environ[name]
     return subprocess.run([environment.python, *command], cwd=workspace.ROOT, env=environ, check=False).returncode
 
 
@@ -94,7 +97,7 @@ def main() -> int:
         if options.goal == "docs":
             return _program(DEMO, ["tests/tools/role_readme.py", *arguments])
         return steps.run(_groups(options.goal, arguments), jobs=options.jobs)
-    except interpreters.NoInterpreter as error:
+    except (interpreters.NoInterpreter, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

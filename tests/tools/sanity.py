@@ -52,6 +52,17 @@ def ignored() -> list[str]:
     return found
 
 
+def tally(output: str) -> Outcome:
+    """Counts the tests that ansible-test says it ran, and those that it lists as failed."""
+    ran = _STARTED.findall(output)
+    listed = _FAILED.search(output)
+    failures = listed[1].splitlines() if listed else []
+    outcome = Outcome(passed=len(ran) - len(failures), failed=len(failures), notes=failures)
+    if not ran:
+        outcome.add(False, "ansible-test ran nothing")
+    return outcome
+
+
 def run(environment: Environment, log: Log) -> Outcome:
     core = environment.core(log)
     place = workspace.copy(f"sanity-{core}")
@@ -59,15 +70,9 @@ def run(environment: Environment, log: Log) -> Outcome:
     environ = environment.environ(place.parents[2], home=home)
     command = [environment.bin("ansible-test"), "sanity", "--venv", "--color", "no"]
     done = log.run(command, environ=environ, cwd=place)
-    names = _STARTED.findall(done.output)
-    broken = _FAILED.search(done.output)
-    failures = broken[1].split() if broken else []
-    outcome = Outcome(failed=len(failures), notes=[f"ansible-core {core}: {name}" for name in failures])
-    outcome.passed = len(names) - len(failures)
-    if not done.ok and not failures:
+    outcome = tally(done.output)
+    if not done.ok and not outcome.failed:
         outcome.add(False, f"ansible-test on ansible-core {core} ended with status {done.status}")
-    if not names:
-        outcome.add(False, f"ansible-test on ansible-core {core} ran nothing")
     for entry in ignored():
         outcome.add(False, f"ignored: {entry}")
     return outcome

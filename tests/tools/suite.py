@@ -27,13 +27,14 @@ def run(environment: Environment, log: Log, arguments: Sequence[str] = ()) -> Ou
     # Commands that a test starts by name are those of this environment.
     command = [environment.python, "-m", "pytest", "--color=no", f"--junitxml={report}", *arguments]
     done = log.run(command, environ=environ)
-    outcome = _read(report) if report.exists() else Outcome()
+    outcome = read(report) if report.exists() else Outcome()
     if not done.ok and not outcome.failed:
         outcome.add(False, f"pytest ended with status {done.status}")
     return outcome
 
 
-def _read(report: os.PathLike[str]) -> Outcome:
+def read(report: os.PathLike[str]) -> Outcome:
+    """Counts a JUnit report; in CI a test that was left out counts as failed."""
     outcome = Outcome()
     for case in ElementTree.parse(report).iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import role_readme
 import yaml
-from tools import role_readme
 
 ROOT = Path(__file__).resolve().parents[2]
 
