@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,10 +44,12 @@ class Application:
     """Of django-celery-results; the installed one where it is None."""
     celery_version: str | None = None
     """Likewise. Up to 5.6 the database backend pickles each result, whatever the serializer; 5.7 does not."""
-    broker: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="fleet-broker-")))
 
-    def environment(self) -> dict[str, str]:
-        """The settings travel in the environment, which is nobody else's to read; a command line is public."""
+    def environment(self, broker: Path | None = None) -> dict[str, str]:
+        """`broker` is a folder that stands in for a broker; without it, nothing can be sent.
+
+        The settings travel in the environment, which is nobody else's to read; a command line is public.
+        """
         folders = [folder_of("celery", self.celery_version)]
         if self.backend == "django-db":
             folders.append(folder_of("django-celery-results", self.results_version))
@@ -58,7 +59,7 @@ class Application:
             "backend": self.backend,
             "serializer": self.serializer,
             "result_extended": self.result_extended,
-            "broker": str(self.broker),
+            "broker": None if broker is None else str(broker),
         }
         return clean_environment(
             {
@@ -69,11 +70,11 @@ class Application:
             }
         )
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, broker: Path | None = None) -> str:
         """Run one command of the application's program in a fresh process; what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", PROGRAM, *arguments],
-            env=self.environment(),
+            env=self.environment(broker),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 SETTINGS: dict[str, Any] = json.loads(os.environ["FLEETOPS_APPLICATION"])
 WITH_DJANGO = SETTINGS["backend"] == "django-db"
+ON_SQLITE = make_url(SETTINGS["database_url"]).get_backend_name() == "sqlite"
 DJANGO_ENGINES = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite3"}
 
 
@@ -42,6 +43,7 @@ def _configure_django() -> None:
                 "PASSWORD": url.password or "",
                 "HOST": url.host or "",
                 "PORT": str(url.port or ""),
+                "OPTIONS": {"timeout": 60, "transaction_mode": "IMMEDIATE"} if ON_SQLITE else {},
             }
         },
     )
@@ -52,19 +54,23 @@ if WITH_DJANGO:
     _configure_django()
 
 
-def _broker_options() -> dict[str, str]:
+def _broker() -> dict[str, Any]:
+    if SETTINGS["broker"] is None:
+        return {"broker_url": "memory://"}
     folder = Path(SETTINGS["broker"])
     for name in ("queue", "control"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    queue = str(folder / "queue")
-    return {"data_folder_in": queue, "data_folder_out": queue, "control_folder": str(folder / "control")}
+    queue, control = str(folder / "queue"), str(folder / "control")
+    options = {"data_folder_in": queue, "data_folder_out": queue, "control_folder": control}
+    return {"broker_url": "filesystem://", "broker_transport_options": options}
 
 
 app = Celery("shop")
 app.conf.update(
-    broker_url="filesystem://",
-    broker_transport_options=_broker_options(),
+    **_broker(),
     result_backend="django-db" if WITH_DJANGO else f"db+{SETTINGS['database_url']}",
+    # The processes of a worker wait for each other, as SQLite knows one writer at a time.
+    database_engine_options={"connect_args": {"timeout": 60}} if ON_SQLITE else {},
     result_extended=SETTINGS["result_extended"],
     result_serializer=SETTINGS["serializer"],
     result_accept_content=["json", "pickle"],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -52,16 +51,16 @@ class WorkerIds:
 
 def run_worker(application: Application, seconds: float = 60.0) -> WorkerIds:
     """Send the tasks, run a worker until each has its state, and kill it as the kernel would when memory is short."""
-    ids = WorkerIds(**json.loads(application.run("send")))
     with tempfile.TemporaryDirectory(prefix="fleet-worker-") as folder:
-        log = Path(folder, "log")
+        broker, log = Path(folder, "broker"), Path(folder, "log")
+        ids = WorkerIds(**json.loads(application.run("send", broker=broker)))
         with log.open("wb") as output:
             worker = subprocess.Popen(
                 # Two processes hang at the end; a third keeps polling for the chord.
                 [sys.executable, "-m", "celery", "-A", "support.applications.celery_app", "worker", "--pool=prefork",
                  "--concurrency=3", "--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel=INFO"],
                 cwd=folder,
-                env=application.environment(),
+                env=application.environment(broker),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -73,7 +72,6 @@ def run_worker(application: Application, seconds: float = 60.0) -> WorkerIds:
         finally:
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
-    shutil.rmtree(application.broker, ignore_errors=True)
     return ids
 
 

@@ -9,7 +9,7 @@ import json
 import runpy
 import sys
 
-from ansible.module_utils.testing import patch_module_args  # type: ignore[import-untyped]
+from ansible.module_utils.testing import patch_module_args
 
 if __name__ == "__main__":
     # The folder of this file would otherwise come first among the places to import from.
