@@ -25,7 +25,16 @@ def run(environment: Environment, log: Log, arguments: Sequence[str] = ()) -> Ou
     report.unlink(missing_ok=True)
     environ = environment.environ(workspace.link())
     # Commands that a test starts by name are those of this environment.
-    command = [environment.python, "-m", "pytest", "--color=no", f"--junitxml={report}", *arguments]
+    command = [
+        environment.python,
+        "-m",
+        "pytest",
+        "--color=no",
+        "--verbose",
+        "--durations=10",
+        f"--junitxml={report}",
+        *arguments,
+    ]
     done = log.run(command, environ=environ)
     outcome = read(report) if report.exists() else Outcome()
     if not done.ok and not outcome.failed:
