@@ -91,12 +91,20 @@ ZOMBIE_RULES: Specification = {
 Work = Callable[[AnsibleModule, Database], Specification]
 
 
-def run_module(own: Specification, work: Work, *, table: bool = True, reads: bool = False) -> None:
+def run_module(
+    own: Specification,
+    work: Work,
+    *,
+    table: bool = True,
+    reads: bool = False,
+    on_error: Callable[[CleanupError], Specification] | None = None,
+) -> None:
     """Run a module: read its arguments, open the database, and exit with what *work* returns.
 
     :param own: the module's own options
     :param table: whether it takes ``profile``, ``table`` and ``columns``
     :param reads: whether it only reads, in every mode
+    :param on_error: what to return where the database cannot be opened; to fail where not given
     """
     module = AnsibleModule(
         argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
@@ -108,7 +116,9 @@ def run_module(own: Specification, work: Work, *, table: bool = True, reads: boo
         with open_database(module, read_only=reads or module.check_mode) as database:
             result = work(module, database)
     except CleanupError as error:
-        module.fail_json(msg=str(error), changed=error.changed)
+        if on_error is None:
+            module.fail_json(msg=str(error), changed=error.changed)
+        result = on_error(error)
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**{"changed": False, **result})

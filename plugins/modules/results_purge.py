@@ -159,7 +159,10 @@ protected:
   type: int
   sample: 0
 before:
-  description: The table before.
+  description:
+    - The table before.
+    - In a table of more than 200,000 rows C(total) is the server's estimate, and C(by_status) is empty, except in check mode, with C(--diff)
+      and with O(max_percent), which count every row.
   returned: success
   type: dict
   sample:
@@ -260,6 +263,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         parse_limits(module.params),
         confirm=module.params["confirm"],
         check=module.check_mode,
+        by_status=bool(module._diff),
     )
     for note in result.notes:
         module.warn(note)

@@ -87,7 +87,7 @@ matched:
   returned: success
   type: int
   sample: 7
-failed:
+ended:
   description: How many rows were ended. V(0) in check mode.
   returned: success
   type: int
@@ -97,7 +97,7 @@ rules:
   returned: success
   type: list
   elements: dict
-  sample: [{"name": "running", "table": "processing_tasks", "set_status": "FAILURE", "matched": 2, "failed": 2, "unwritable": 0}]
+  sample: [{"name": "running", "table": "processing_tasks", "set_status": "FAILURE", "matched": 2, "ended": 2, "unwritable": 0}]
 rows:
   description: The first 100 of the rows, as they were found, the oldest of each rule first.
   returned: success

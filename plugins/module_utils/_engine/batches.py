@@ -26,10 +26,10 @@ from .errors import LockTimeoutError, UsageError
 from .libraries import sa
 
 TARGET_SECONDS = 0.25
-_FIRST_SIZE = 2_000
+_FIRST_SIZE = 5_000
 _SMALLEST_SIZE = 50
 _LARGEST_SIZE = 100_000
-_GROWTH = 2.0
+_GROWTH = 4.0
 
 #: Changes the rows that meet a condition; returns how many. The flag asks it to go around rows
 #: that other sessions hold.

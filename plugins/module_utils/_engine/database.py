@@ -112,6 +112,8 @@ class Database:
                 "lock_timeout": str(milliseconds),
                 # Compiling a statement costs more than these statements take.
                 "jit": "off",
+                # A commit that a crash takes back is made again by the next run.
+                "synchronous_commit": "off",
                 "default_transaction_read_only": "on" if self._read_only else "off",
             }
             connection.execute(

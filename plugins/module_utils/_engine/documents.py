@@ -71,14 +71,15 @@ def zombie_document(results: Sequence[ZombieResult]) -> Document:
     return {
         "changed": any(result.changed for result in results),
         "matched": sum(result.matched for result in results),
-        "failed": sum(result.failed for result in results),
+        # Not "failed": Ansible takes that key for a failed task.
+        "ended": sum(result.ended for result in results),
         "rules": [
             {
                 "name": one.rule.name,
                 "table": one.table,
                 "set_status": one.status,
                 "matched": one.matched,
-                "failed": one.failed,
+                "ended": one.ended,
                 "unwritable": one.unwritable,
             }
             for result in results
@@ -100,9 +101,11 @@ def reclaim_document(result: ReclaimResult) -> Document:
 
 
 def _census(census: Census) -> Document:
+    size = _size(census.size)
     return {
+        **size,
         "total": census.total,
-        **_size(census.size),
+        "estimates": [*(["total"] if census.estimated else []), *size["estimates"]],
         "by_status": [
             {"status": status, "count": count} for status, count in census.by_status.items()
         ],

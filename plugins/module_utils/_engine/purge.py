@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .batches import Limits, Progress, Walker
-from .census import Census, take_census
+from .census import Census, take_census, take_totals
 from .chords import Chords
 from .clock import Clock
 from .database import Database
@@ -34,6 +34,7 @@ class RuleCount:
     matched: int
     deleted: int = 0
     note: str | None = None
+    drained: bool = False  #: the last look found no matching row
 
 
 @dataclass
@@ -78,11 +79,13 @@ def purge(
     *,
     confirm: str | None = None,
     check: bool = False,
+    by_status: bool = False,
 ) -> PurgeResult:
     """Delete the rows that *rules* select, in batches that are committed one by one.
 
     :param confirm: the table's name, which a rule with ``all`` needs
     :param check: read only, and return the plan
+    :param by_status: count every row by status before and after, however many there are
     :raises UsageError: before anything is changed
     """
     if any(rule.all for rule in rules) and confirm != record.name:
@@ -90,7 +93,7 @@ def purge(
             f"A rule with all deletes every row of {record.name}. "
             f"To confirm, set confirm to the table's name: {record.name}."
         )
-    return _Purge(database, record, rules, limits).run(check)
+    return _Purge(database, record, rules, limits).run(check, by_status)
 
 
 class _Purge:
@@ -120,21 +123,23 @@ class _Purge:
         self._progress = Progress()
         self._walker = Walker(database, limits, self._progress)
 
-    def run(self, check: bool) -> PurgeResult:
-        before = self._census()
-        counts = [
-            RuleCount(one.rule, matched) for one, matched in zip(self._selections, before.matched)
-        ]
-        self._note_missing_names(counts)
-        self._refuse_too_many(before)
+    def run(self, check: bool, by_status: bool) -> PurgeResult:
+        counts = [RuleCount(one.rule, 0) for one in self._selections]
+        if check or by_status or self._limits.max_percent is not None:
+            before = self._count()
+            for count, matched in zip(counts, before.matched):
+                count.matched = matched
+            self._refuse_too_many(before)
+        else:
+            before = take_totals(self._database, self._record)
         if check:
             related = self._related.plan(sa.or_(*self._conditions))
             after, remaining = before.without_matched(), before.all_matched
         else:
             related = self._delete(counts)
-            after = self._census()
-            remaining = after.all_matched
-            self._explain(remaining)
+            remaining = self._remaining(counts)
+            after = self._after(before, by_status, remaining, sum(one.deleted for one in counts))
+        self._note_missing_names(counts)
         return PurgeResult(
             table=self._record.name,
             rules=counts,
@@ -148,8 +153,17 @@ class _Purge:
             check=check,
         )
 
-    def _census(self) -> Census:
+    def _count(self) -> Census:
         return take_census(self._database, self._record, self._statuses, self._conditions)
+
+    def _after(self, before: Census, by_status: bool, remaining: int, deleted: int) -> Census:
+        if by_status:
+            return self._count()
+        after = take_totals(self._database, self._record)
+        if before.estimated:
+            # The server's own estimate may be seconds behind.
+            return replace(after, total=max(before.total - deleted, remaining), estimated=True)
+        return after
 
     def _shielded(self, selection: Selection) -> Selection:
         if not self._protected:
@@ -161,9 +175,11 @@ class _Purge:
         by_name = [one for one in counts if one.rule.tasks and not one.matched]
         if not by_name:
             return
-        name = self._record.column("task_name")
+        name = self._record.find("task_name")
         rows = self._database.rows(sa.select(self._record.identity).limit(1))
-        named = self._database.rows(sa.select(name).where(name.is_not(None)).limit(1))
+        named = name is not None and self._database.rows(
+            sa.select(name).where(name.is_not(None)).limit(1)
+        )
         if rows and not named:
             for one in by_name:
                 one.note = (
@@ -195,14 +211,15 @@ class _Purge:
 
     def _delete_records(self, counts: list[RuleCount]) -> None:
         for selection, count in zip(self._selections, counts):
-            if count.matched:
-                self._walk(selection, count)
-            for _again in range(_ROUNDS - 1):
-                # Rows that came to match behind the frontier belong to this run too.
-                if self._progress.ended_early or not self._left(selection):
+            for _round in range(_ROUNDS):
+                # Asked again after the walk: rows that came to match behind it belong to this run
+                # too, and only when none is left has the rule done what it says.
+                if self._progress.ended_early:
+                    return
+                count.drained = not self._left(selection)
+                if count.drained:
                     break
                 self._walk(selection, count)
-            count.matched = max(count.matched, count.deleted)
 
     def _walk(self, selection: Selection, count: RuleCount) -> None:
         before = self._progress.changed
@@ -232,13 +249,23 @@ class _Purge:
         self._related.delete_children(connection, condition)
         return int(connection.execute(sa.delete(self._record.table).where(condition)).rowcount)
 
-    def _explain(self, remaining: int) -> None:
-        """Say why rows remain; a purge that says ``drained`` has none."""
-        if not remaining or self._progress.ended_early:
-            return
-        if self._walker.passed_over:
-            self._progress.stop(
-                "gate", f"other sessions hold locks on rows among {remaining:,} that remain"
+    def _remaining(self, counts: list[RuleCount]) -> int:
+        """Return how many rows still match, and see that the run says why."""
+        for selection, count in zip(self._selections, counts):
+            left = 0
+            if not count.drained:
+                left = self._database.value(
+                    sa.select(sa.func.count())
+                    .select_from(self._record.table)
+                    .where(selection.condition)
+                )
+            count.matched = count.deleted + left
+        remaining = sum(one.matched - one.deleted for one in counts)
+        if remaining and not self._progress.ended_early:
+            why = (
+                "other sessions hold locks on rows that match"
+                if self._walker.passed_over
+                else "rows came to match while it ran"
             )
-        else:
-            self._progress.stop("gate", f"{remaining:,} rows came to match while it ran")
+            self._progress.stop("gate", f"{why}; {remaining:,} remain")
+        return remaining

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from .database import Database
-from .errors import UsageError
+from .errors import DatabaseError, UsageError
 from .libraries import sa
 from .records import RecordTable
-from .sizes import Size, regclass, table_size
+from .sizes import Size, estimate_rows, mysql_free_bytes, regclass, table_size
 
 MODES = ("auto", "vacuum", "analyze", "full")
 _PAGE_OVERHEAD = 24  # bytes of a PostgreSQL page's header
 _ROW_OVERHEAD = 4  # bytes of a row's pointer
 _MYSQL_SPARE = 8 * 1024 * 1024  # bytes that InnoDB keeps free in a file on purpose
+_SQLITE_SPARE = 64 * 1024  # bytes that are always free at the ends of pages of a small file
 _STALE = 0.1  # share of rows by which statistics may be off before they are gathered anew
 
 
@@ -80,8 +81,8 @@ def reclaim(
         for step in steps:
             database.outside_transaction(sa.DDL(step.statement).against(record.table))
         after = table_size(database, record.table)
-        if before.dead_rows and after.dead_rows == before.dead_rows and before == after:
-            done, skipped = [], _held_back(database, before.dead_rows)
+        if mode != "analyze" and after == before:
+            done, skipped = [], _held_back(database, before.dead_rows or 0)
     return ReclaimResult(record.name, mode, before, after, done, skipped, check)
 
 
@@ -129,18 +130,12 @@ def _postgresql_free_percent(database: Database, record: RecordTable) -> float:
 def _mysql(
     database: Database, record: RecordTable, mode: str, least: float, size: Size
 ) -> tuple[Sequence[_Step], str]:
-    rows = database.rows(
-        sa.text(
-            "SELECT table_rows, data_free FROM information_schema.tables "
-            "WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
-        ).bindparams(schema=record.table.schema, name=record.table.name)
-    )
-    estimated, free = (int(value or 0) for value in rows[0])
+    free = mysql_free_bytes(database, record.table)
     if mode == "analyze":
         counted = int(
             database.value(sa.select(sa.func.count()).select_from(record.table))
         )
-        if abs(counted - estimated) <= _STALE * max(counted, 100):
+        if _up_to_date(counted, estimate_rows(database, record.table)):
             return [], "the statistics are up to date"
         return [_Step("ANALYZE TABLE", "ANALYZE TABLE %(fullname)s")], ""
     # InnoDB keeps a few megabytes free on purpose, so a table must be larger to be worth it.
@@ -159,16 +154,30 @@ def _sqlite(
         counted = int(
             database.value(sa.select(sa.func.count()).select_from(record.table))
         )
-        known = _sqlite_known_rows(database, record)
-        if known is not None and abs(counted - known) <= _STALE * max(counted, 100):
+        if _up_to_date(counted, _sqlite_known_rows(database, record)):
             return [], "the statistics are up to date"
         return [_Step("ANALYZE", "ANALYZE %(fullname)s")], ""
-    free = int(database.value(sa.text("PRAGMA freelist_count")))
-    pages = int(database.value(sa.text("PRAGMA page_count")))
-    share = 100 * free / max(pages, 1)
-    if not free or share < least:
-        return [], f"{share:.0f} % of the file's pages are free, less than {least:g} %"
+    free, whole = _sqlite_free_bytes(database)
+    share = 100 * free / max(whole, 1)
+    if share < least or free < _SQLITE_SPARE:
+        return [], f"{share:.0f} % of the file is free ({free:,} bytes), too little to gain"
     return [_Step("VACUUM (the whole file)", "VACUUM")], ""
+
+
+def _sqlite_free_bytes(database: Database) -> tuple[int, int]:
+    """Return the bytes of the file that hold nothing, and all its bytes."""
+    page_size = int(database.value(sa.text("PRAGMA page_size")))
+    free = int(database.value(sa.text("PRAGMA freelist_count"))) * page_size
+    whole = int(database.value(sa.text("PRAGMA page_count"))) * page_size
+    try:
+        free += int(database.value(sa.text("SELECT SUM(unused) FROM dbstat")) or 0)
+    except DatabaseError:
+        pass  # built without dbstat: whole free pages are all that can be told
+    return free, whole
+
+
+def _up_to_date(counted: int, known: int | None) -> bool:
+    return known is not None and abs(counted - known) <= _STALE * max(counted, 100)
 
 
 def _sqlite_known_rows(database: Database, record: RecordTable) -> int | None:

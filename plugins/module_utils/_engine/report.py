@@ -72,7 +72,7 @@ def purge_report(result: PurgeResult) -> Lines:
     count = result.matched if check else result.deleted
     lines = [
         f"{result.table}: {'would delete' if check else 'deleted'} {_records(count)} "
-        f"({result.before.total:,} → {result.after.total:,})"
+        f"({_total(result.before)} → {_total(result.after)})"
     ]
     for one in result.rules:
         if one.note:
@@ -104,10 +104,10 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
     lines = []
     for result in results:
         verb = "would end" if result.check else "ended"
-        number = result.matched - result.unwritable if result.check else result.failed
+        number = result.matched - result.unwritable if result.check else result.ended
         lines.append(f"{result.table}: {verb} {_records(number)} whose task is dead")
         for one in result.rules:
-            number = one.matched - one.unwritable if result.check else one.failed
+            number = one.matched - one.unwritable if result.check else one.ended
             lines.append(
                 f"  - {one.rule.name}: {_records(number)} "
                 f"({one.rule.describe()} → {one.status})"
@@ -177,6 +177,10 @@ def _shares(shares: Sequence[Share]) -> Lines:
 
 def _records(count: int) -> str:
     return f"{count:,} record{'' if count == 1 else 's'}"
+
+
+def _total(census: Census) -> str:
+    return f"{'about ' if census.estimated else ''}{census.total:,}"
 
 
 def _size(size: Size) -> str:

@@ -47,7 +47,9 @@ def select_rows(
     if not rule.any_status and not (rule.statuses is None and statuses.column is None):
         conditions.append(statuses.condition(rule.effective_statuses))
     if rule.tasks:
-        conditions.append(task_condition(database, record.column("task_name"), rule))
+        name = record.find("task_name")
+        # Without names nothing can be selected by them; the purge says so.
+        conditions.append(sa.false() if name is None else task_condition(database, name, rule))
     if rule.older_than is not None:
         if not record.age_columns:
             record.column("finished")

@@ -40,6 +40,25 @@ def table_size(database: Database, table: Any) -> Size:
     return _sqlite(database, table)
 
 
+def estimate_rows(database: Database, table: Any) -> int | None:
+    """Return how many rows the server's statistics say *table* has; ``None`` if they do not."""
+    if database.kind == "postgresql":
+        relation = regclass(database, table)
+        rows = database.value(
+            sa.select(
+                sa.func.greatest(
+                    sa.func.pg_stat_get_live_tuples(relation), sa.column("reltuples")
+                )
+            )
+            .select_from(sa.table("pg_class", sa.column("oid"), schema="pg_catalog"))
+            .where(sa.column("oid") == relation)
+        )
+        return int(rows) if rows and rows > 0 else None
+    if database.kind == "mysql":
+        return _mysql_statistics(database, table)[2]
+    return None
+
+
 def regclass(database: Database, table: Any) -> Any:
     """Return the expression that names *table* to PostgreSQL's functions."""
     return sa.func.to_regclass(database.quote(table))
@@ -58,18 +77,32 @@ def _postgresql(database: Database, table: Any) -> Size:
 
 
 def _mysql(database: Database, table: Any) -> Size:
-    # InnoDB's figures come from its statistics; ANALYZE brings them up to date.
+    data, indexes, _rows, _free = _mysql_statistics(database, table)
+    return Size(data, indexes, None, ("size_bytes", "table_bytes", "index_bytes"))
+
+
+def mysql_free_bytes(database: Database, table: Any) -> int:
+    """Return the bytes of *table*'s file that hold nothing, as InnoDB's statistics say."""
+    return _mysql_statistics(database, table)[3]
+
+
+def _mysql_statistics(database: Database, table: Any) -> tuple[int, int, int, int]:
+    """Return bytes of data and of indexes, rows, and free bytes.
+
+    They come from InnoDB's statistics; ANALYZE brings them up to date.
+    """
     if not database.is_mariadb and database.server_version() >= (8,):
         with database.transaction() as connection:
             connection.execute(sa.text("SET SESSION information_schema_stats_expiry = 0"))
     rows = database.rows(
         sa.text(
-            "SELECT data_length, index_length FROM information_schema.tables "
+            "SELECT data_length, index_length, table_rows, data_free "
+            "FROM information_schema.tables "
             "WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
         ).bindparams(schema=table.schema, name=table.name)
     )
-    data, indexes = (int(value or 0) for value in rows[0]) if rows else (0, 0)
-    return Size(data, indexes, None, ("size_bytes", "table_bytes", "index_bytes"))
+    data, indexes, count, free = (int(value or 0) for value in (rows[0] if rows else (0, 0, 0, 0)))
+    return data, indexes, count, free
 
 
 def _sqlite(database: Database, table: Any) -> Size:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .axes import Axis, older_than
 from .batches import Limits, Progress, Walker
-from .census import Census, take_census
+from .census import Census, census_of, take_census
 from .clock import Clock
 from .database import Database
 from .failures import payloads
@@ -34,7 +34,7 @@ class ZombieCount:
     table: str
     status: str  #: what the rows become
     matched: int
-    failed: int = 0
+    ended: int = 0
     unwritable: int = 0
 
 
@@ -68,8 +68,8 @@ class ZombieResult:
         return sum(one.matched for one in self.rules)
 
     @property
-    def failed(self) -> int:
-        return sum(one.failed for one in self.rules)
+    def ended(self) -> int:
+        return sum(one.ended for one in self.rules)
 
     @property
     def unwritable(self) -> int:
@@ -77,7 +77,7 @@ class ZombieResult:
 
     @property
     def changed(self) -> bool:
-        return self.matched > self.unwritable if self.check else self.failed > 0
+        return self.matched > self.unwritable if self.check else self.ended > 0
 
 
 def fail_zombies(
@@ -156,7 +156,7 @@ class _Zombies:
         else:
             for target, count in zip(self._targets, counts):
                 if count.matched > count.unwritable:
-                    count.failed = self._fail(target)
+                    count.ended = self._fail(target)
             after = take_census(self._database, self._record, self._statuses, [])
         return ZombieResult(self._record.name, counts, shown, before, after, check)
 
@@ -275,11 +275,11 @@ class _Zombies:
         after = dict(before.by_status)
         if sum(one.unwritable for one in counts):
             # Which statuses the rows in foreign encodings have was not counted.
-            return Census(after, [], {}, before.size)
+            return census_of(after, before.size)
         for status, number in before.matched_by_status.items():
             after[status] -= number
         for count in counts:
             after[count.status] = after.get(count.status, 0) + count.matched
-        return Census({one: n for one, n in after.items() if n}, [], {}, before.size)
+        return census_of({one: n for one, n in after.items() if n}, before.size)
 
 
