@@ -28,6 +28,7 @@ _CONTENT = {
     "plugins",
     "roles",
 }
+_OPTIONAL = {"docs"}
 
 
 _TARGET = workspace.BUILD / "installed"
@@ -60,8 +61,10 @@ def _build(environment: Environment, log: Log, outcome: Outcome) -> Path | None:
     outcome.add(built is not None, "ansible-galaxy collection build")
     if built:
         with tarfile.open(built) as tarball:
-            surplus = {name.split("/")[0] for name in tarball.getnames()} - _CONTENT
-        outcome.add(not surplus, f"the tarball holds {', '.join(sorted(surplus))}")
+            content = {name.split("/")[0] for name in tarball.getnames()}
+        surplus, lacking = sorted(content - _CONTENT), sorted(_CONTENT - _OPTIONAL - content)
+        outcome.add(not surplus, f"the tarball holds {', '.join(surplus)}")
+        outcome.add(not lacking, f"the tarball lacks {', '.join(lacking)}")
     return built
 
 
