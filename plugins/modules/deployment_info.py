@@ -105,9 +105,7 @@ def without_database(error: CleanupError) -> dict[str, Any]:
 def as_result(found: Survey) -> dict[str, Any]:
     return {
         "database": {"kind": found.kind, "name": found.name, "version": found.version},
-        "profiles": [
-            {"profile": name, "table": PROFILES[name].table} for name in found.profiles
-        ],
+        "profiles": [{"profile": name, "table": PROFILES[name].table} for name in found.profiles],
         "findings": [asdict(finding) for finding in found.findings],
     }
 

@@ -133,9 +133,7 @@ class Walker:
             )
         else:
             self._batch(sa.and_(axis.condition, condition, equal), change)
-        return self._database.value(
-            sa.select(column).where(axis.bound, column > low).order_by(column).limit(1)
-        )
+        return self._database.value(sa.select(column).where(axis.bound, column > low).order_by(column).limit(1))
 
     def _batch(self, condition: Any, change: Change) -> None:
         try:
@@ -200,11 +198,7 @@ def parse_limits(document: Mapping[str, Any]) -> Limits:
     if percent is not None and not 0 <= percent <= 100:
         raise UsageError("max_percent must lie between 0 and 100.")
     durations = {
-        key: parse_duration(document[key], key)
-        for key in ("time_budget", "pause")
-        if document.get(key) is not None
+        key: parse_duration(document[key], key) for key in ("time_budget", "pause") if document.get(key) is not None
     }
-    others = {
-        key: document.get(key) for key in ("max_rows", "max_percent", "batch_size", "stop_file")
-    }
+    others = {key: document.get(key) for key in ("max_rows", "max_percent", "batch_size", "stop_file")}
     return Limits(**others, **durations)

@@ -16,7 +16,6 @@ from .records import RecordTable
 from .sizes import Size, estimate_rows, table_size
 from .statuses import Statuses
 
-
 _COUNTED_ROWS = 200_000  # counting so many takes a tenth of a second
 
 
@@ -41,10 +40,7 @@ class Census:
 
     def without_matched(self) -> Census:
         """Return the census as it will be when the matching rows are gone, at the same size."""
-        left = {
-            status: count - self.matched_by_status.get(status, 0)
-            for status, count in self.by_status.items()
-        }
+        left = {status: count - self.matched_by_status.get(status, 0) for status, count in self.by_status.items()}
         return census_of({status: count for status, count in left.items() if count}, self.size)
 
 
@@ -52,9 +48,7 @@ def census_of(by_status: dict[str, int], size: Size) -> Census:
     return Census(sum(by_status.values()), size, by_status)
 
 
-def take_census(
-    database: Database, record: RecordTable, statuses: Statuses, conditions: Sequence[Any]
-) -> Census:
+def take_census(database: Database, record: RecordTable, statuses: Statuses, conditions: Sequence[Any]) -> Census:
     """Count *record*'s rows in one pass over the table."""
     status = statuses.column if statuses.column is not None else sa.literal("ALL")
     # Numbers are safe to write out: they are ours.

@@ -52,9 +52,7 @@ class Chords:
         if self.table is not None:
             columns = self.table.c
             self._counters = list(
-                database.rows(
-                    sa.select(columns.id, columns.group_id, columns.sub_tasks, columns.count)
-                )
+                database.rows(sa.select(columns.id, columns.group_id, columns.sub_tasks, columns.count))
             )
         self._members = {row.id: _member_ids(row.sub_tasks) for row in self._counters}
         self.orphans: list[Any] = []
@@ -94,9 +92,7 @@ class Chords:
         for row in self.orphans:
             with self._database.transaction() as connection:
                 deleted += connection.execute(
-                    sa.delete(self.table).where(
-                        self.table.c.id == row.id, self.table.c.count == row.count
-                    )
+                    sa.delete(self.table).where(self.table.c.id == row.id, self.table.c.count == row.count)
                 ).rowcount
         return deleted
 
@@ -106,9 +102,7 @@ class Chords:
         task_id = self._record.column("task_id")
         seen: dict[str, tuple[Any, Any]] = {}
         for chunk in _chunks([task for ids in self._members.values() for task in ids]):
-            for row in self._database.rows(
-                sa.select(task_id, status, finished).where(task_id.in_(chunk))
-            ):
+            for row in self._database.rows(sa.select(task_id, status, finished).where(task_id.in_(chunk))):
                 seen[row[0]] = (self._statuses.label(row[1]), row[2])
         cutoff = self._clock.moment(finished, after)
         newest_old = 0  # the last counter that is known to have been made before the cut-off

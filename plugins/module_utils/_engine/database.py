@@ -117,18 +117,11 @@ class Database:
                 "default_transaction_read_only": "on" if self._read_only else "off",
             }
             connection.execute(
-                sa.select(
-                    *(
-                        sa.func.set_config(name, value, False).label(name)
-                        for name, value in settings.items()
-                    )
-                )
+                sa.select(*(sa.func.set_config(name, value, False).label(name) for name, value in settings.items()))
             )
         elif self.kind == "mysql":
             seconds = max(1, milliseconds // 1000)
-            connection.execute(
-                sa.text("SET SESSION innodb_lock_wait_timeout = :seconds"), {"seconds": seconds}
-            )
+            connection.execute(sa.text("SET SESSION innodb_lock_wait_timeout = :seconds"), {"seconds": seconds})
             if self._read_only:
                 connection.execute(sa.text("SET SESSION TRANSACTION READ ONLY"))
         elif self._read_only:

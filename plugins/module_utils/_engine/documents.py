@@ -106,9 +106,7 @@ def _census(census: Census) -> Document:
         **size,
         "total": census.total,
         "estimates": [*(["total"] if census.estimated else []), *size["estimates"]],
-        "by_status": [
-            {"status": status, "count": count} for status, count in census.by_status.items()
-        ],
+        "by_status": [{"status": status, "count": count} for status, count in census.by_status.items()],
     }
 
 

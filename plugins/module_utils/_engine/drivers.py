@@ -77,8 +77,7 @@ def parse_url(text: str) -> tuple[str, Any]:
     kind = _KINDS.get(scheme.lower())
     if kind is None:
         raise UsageError(
-            f"database_url begins with {scheme}://, which is not supported; "
-            "use postgresql, mysql, mariadb or sqlite."
+            f"database_url begins with {scheme}://, which is not supported; use postgresql, mysql, mariadb or sqlite."
         )
     if kind != "sqlite" and not url.database:
         raise UsageError(f"database_url names no database. It has the form {form}.")

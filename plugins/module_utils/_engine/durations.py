@@ -25,8 +25,7 @@ def parse_duration(text: object, what: str) -> timedelta:
     match = _FORM.fullmatch(str(text).strip())
     if match is None:
         raise UsageError(
-            f"{what}: {text!r} is not a duration. "
-            "Write a whole number and a unit, for example 90s, 15m, 24h, 7d or 4w."
+            f"{what}: {text!r} is not a duration. Write a whole number and a unit, for example 90s, 15m, 24h, 7d or 4w."
         )
     count, unit = int(match.group(1)), _UNITS[match.group(2)]
     if count > _LONGEST.total_seconds() or timedelta(**{unit: count}) > _LONGEST:

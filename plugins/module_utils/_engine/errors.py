@@ -35,9 +35,7 @@ class LockTimeoutError(DatabaseError):
 class MissingLibraryError(CleanupError):
     """A Python library is missing in this interpreter."""
 
-    def __init__(
-        self, library: str, requirement: str, packages: list[str], found: str = ""
-    ) -> None:
+    def __init__(self, library: str, requirement: str, packages: list[str], found: str = "") -> None:
         self.library = library
         having = f" (only {found} is there)" if found else ""
         super().__init__(

@@ -18,7 +18,6 @@ OLDEST_SQLALCHEMY = (1, 4, 31)
 
 try:
     import sqlalchemy as sa
-    import sqlalchemy.exc
 except ImportError:
     sa = None  # type: ignore[assignment]
 

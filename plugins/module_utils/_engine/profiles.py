@@ -214,9 +214,7 @@ PROFILES: dict[str, Profile] = {profile.name: profile for profile in _PROFILES}
 DEFAULT_PROFILE = "django_celery_results"
 
 
-def find_profile(
-    name: str, table: str | None = None, columns: Mapping[str, str] | None = None
-) -> Profile:
+def find_profile(name: str, table: str | None = None, columns: Mapping[str, str] | None = None) -> Profile:
     """Return the profile called *name*, with *table* and *columns* in place of its own.
 
     :raises UsageError: for an unknown profile or an unknown word in *columns*
@@ -228,8 +226,7 @@ def find_profile(
         unknown = sorted(set(columns) - set(profile.columns))
         if unknown:
             raise UsageError(
-                f"columns: {', '.join(unknown)} is unknown to profile {name}; "
-                f"known are {', '.join(profile.columns)}."
+                f"columns: {', '.join(unknown)} is unknown to profile {name}; known are {', '.join(profile.columns)}."
             )
         empty = sorted(word for word, column in columns.items() if not str(column or ""))
         if empty:
@@ -255,9 +252,7 @@ def _moved(profile: Profile, table: str) -> Profile:
     if not bare or (dot and not schema):
         raise UsageError(f"table {table!r} is not a table's name; write table or schema.table.")
     if bare != profile.table:
-        return replace(
-            profile, table=table, children=(), followers=(), dependents=(), chords=None
-        )
+        return replace(profile, table=table, children=(), followers=(), dependents=(), chords=None)
 
     def here(name: str) -> str:
         return f"{schema}{dot}{name}"

@@ -112,9 +112,7 @@ class _Purge:
         self._statuses = Statuses(database, record)
         clock = Clock(database, record)
         everything = any(rule.all for rule in rules)
-        chords = Chords(
-            database, record, clock, self._statuses, age_of_followers(rules), everything
-        )
+        chords = Chords(database, record, clock, self._statuses, age_of_followers(rules), everything)
         selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
         self._protected = chords.protected(sa.or_(*(one.condition for one in selections)))
         self._selections = [self._shielded(one) for one in selections]
@@ -177,9 +175,7 @@ class _Purge:
             return
         name = self._record.find("task_name")
         rows = self._database.rows(sa.select(self._record.identity).limit(1))
-        named = name is not None and self._database.rows(
-            sa.select(name).where(name.is_not(None)).limit(1)
-        )
+        named = name is not None and self._database.rows(sa.select(name).where(name.is_not(None)).limit(1))
         if rows and not named:
             for one in by_name:
                 one.note = (
@@ -255,9 +251,7 @@ class _Purge:
             left = 0
             if not count.drained:
                 left = self._database.value(
-                    sa.select(sa.func.count())
-                    .select_from(self._record.table)
-                    .where(selection.condition)
+                    sa.select(sa.func.count()).select_from(self._record.table).where(selection.condition)
                 )
             count.matched = count.deleted + left
         remaining = sum(one.matched - one.deleted for one in counts)

@@ -91,9 +91,7 @@ def _postgresql(
 ) -> tuple[Sequence[_Step], str]:
     relation = regclass(database, record.table)
     live, changed = database.rows(
-        sa.select(
-            sa.func.pg_stat_get_live_tuples(relation), sa.func.pg_stat_get_mod_since_analyze(relation)
-        )
+        sa.select(sa.func.pg_stat_get_live_tuples(relation), sa.func.pg_stat_get_mod_since_analyze(relation))
     )[0]
     dead = size.dead_rows or 0
     share = 100 * dead / max(dead + live, 1)
@@ -107,34 +105,26 @@ def _postgresql(
             return [], "no row has changed since the last ANALYZE"
         return [_Step("ANALYZE", "ANALYZE %(fullname)s")], ""
     if not dead or share < least:
-        return [], f"{share:.0f} % of the rows are dead, less than {least:g} %" if dead else (
-            "no row is dead"
-        )
+        return [], f"{share:.0f} % of the rows are dead, less than {least:g} %" if dead else ("no row is dead")
     return [_Step("VACUUM (ANALYZE)", "VACUUM (ANALYZE) %(fullname)s")], ""
 
 
 def _postgresql_free_percent(database: Database, record: RecordTable) -> float:
     """Return the share of the table's pages that its rows do not need, measured by reading it."""
     block = int(database.value(sa.select(sa.func.current_setting("block_size"))))
-    stored = sa.select(
-        sa.func.count(), sa.func.sum(sa.func.pg_column_size(sa.literal_column("r")))
-    ).select_from(record.table.alias("r"))
-    rows, row_bytes = database.rows(stored)[0]
-    heap = int(
-        database.value(sa.select(sa.func.pg_relation_size(regclass(database, record.table)))) or 0
+    stored = sa.select(sa.func.count(), sa.func.sum(sa.func.pg_column_size(sa.literal_column("r")))).select_from(
+        record.table.alias("r")
     )
+    rows, row_bytes = database.rows(stored)[0]
+    heap = int(database.value(sa.select(sa.func.pg_relation_size(regclass(database, record.table)))) or 0)
     needed = (int(row_bytes or 0) + rows * _ROW_OVERHEAD) * block / (block - _PAGE_OVERHEAD)
     return max(0.0, 100 * (1 - needed / heap)) if heap else 0.0
 
 
-def _mysql(
-    database: Database, record: RecordTable, mode: str, least: float, size: Size
-) -> tuple[Sequence[_Step], str]:
+def _mysql(database: Database, record: RecordTable, mode: str, least: float, size: Size) -> tuple[Sequence[_Step], str]:
     free = mysql_free_bytes(database, record.table)
     if mode == "analyze":
-        counted = int(
-            database.value(sa.select(sa.func.count()).select_from(record.table))
-        )
+        counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
         if _up_to_date(counted, estimate_rows(database, record.table)):
             return [], "the statistics are up to date"
         return [_Step("ANALYZE TABLE", "ANALYZE TABLE %(fullname)s")], ""
@@ -151,9 +141,7 @@ def _sqlite(
     database: Database, record: RecordTable, mode: str, least: float, _size: Size
 ) -> tuple[Sequence[_Step], str]:
     if mode == "analyze":
-        counted = int(
-            database.value(sa.select(sa.func.count()).select_from(record.table))
-        )
+        counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
         if _up_to_date(counted, _sqlite_known_rows(database, record)):
             return [], "the statistics are up to date"
         return [_Step("ANALYZE", "ANALYZE %(fullname)s")], ""
@@ -181,15 +169,9 @@ def _up_to_date(counted: int, known: int | None) -> bool:
 
 
 def _sqlite_known_rows(database: Database, record: RecordTable) -> int | None:
-    if not database.value(
-        sa.text("SELECT COUNT(*) FROM sqlite_master WHERE name = 'sqlite_stat1'")
-    ):
+    if not database.value(sa.text("SELECT COUNT(*) FROM sqlite_master WHERE name = 'sqlite_stat1'")):
         return None
-    rows = database.rows(
-        sa.text("SELECT stat FROM sqlite_stat1 WHERE tbl = :name").bindparams(
-            name=record.table.name
-        )
-    )
+    rows = database.rows(sa.text("SELECT stat FROM sqlite_stat1 WHERE tbl = :name").bindparams(name=record.table.name))
     return int(str(rows[0][0]).split()[0]) if rows else None
 
 

@@ -26,11 +26,7 @@ class RecordTable:
         self.table = reflect(database, profile.table)
         if self.table is None:
             raise UsageError(_missing_table(database, profile))
-        self._columns = {
-            word: self.table.c[name]
-            for word, name in profile.columns.items()
-            if name in self.table.c
-        }
+        self._columns = {word: self.table.c[name] for word, name in profile.columns.items() if name in self.table.c}
         for word in profile.required:
             self.column(word)
 
@@ -72,9 +68,7 @@ class RecordTable:
 
     def leads_index(self, column: Any) -> bool:
         """Whether an index begins with *column*, so that the server can walk along it."""
-        leading = [tuple(self.table.primary_key.columns)] + [
-            tuple(index.columns) for index in self.table.indexes
-        ]
+        leading = [tuple(self.table.primary_key.columns)] + [tuple(index.columns) for index in self.table.indexes]
         return any(columns and columns[0] is column for columns in leading)
 
     @property

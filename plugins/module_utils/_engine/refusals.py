@@ -32,13 +32,10 @@ def explain(error: Any, where: str, connected: bool, user: str) -> DatabaseError
         return LockTimeoutError(f"Another session holds a lock on {where}: {said}.")
     if connected and (lost or "closed the connection" in said or "Lost connection" in said):
         return ConnectionLostError(
-            f"The connection to {where} was lost: {said}. "
-            "What was committed stays; run the same again to go on."
+            f"The connection to {where} was lost: {said}. What was committed stays; run the same again to go on."
         )
     if code in _RIGHTS:
-        return DatabaseError(
-            f"{where} refused: {said}. Grant the user {user} what is missing, or use another user."
-        )
+        return DatabaseError(f"{where} refused: {said}. Grant the user {user} what is missing, or use another user.")
     if code in _REFERENCED:
         return DatabaseError(
             f"{where} refused, for other rows point at the rows to delete: {said}. "
@@ -46,8 +43,7 @@ def explain(error: Any, where: str, connected: bool, user: str) -> DatabaseError
         )
     if not connected:
         return DatabaseError(
-            f"Cannot open {where}: {said}. "
-            "Check that the server runs, and host, port, database, user and password."
+            f"Cannot open {where}: {said}. Check that the server runs, and host, port, database, user and password."
         )
     return DatabaseError(f"{where} refused: {said}.")
 

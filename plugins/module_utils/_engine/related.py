@@ -79,12 +79,10 @@ class RelatedTables:
         """Count what goes together with the records that meet *condition*."""
         parents = self._parents(condition)
         counts = [
-            RelatedCount(table.fullname, self._count(table, column.in_(parents)))
-            for table, column in self._children
+            RelatedCount(table.fullname, self._count(table, column.in_(parents))) for table, column in self._children
         ]
         counts += [
-            RelatedCount(one.record.name, self._count(one.record.table, one.condition))
-            for one in self._followers
+            RelatedCount(one.record.name, self._count(one.record.table, one.condition)) for one in self._followers
         ]
         if self._chords.orphans:
             counts.append(RelatedCount(self._chords.name, len(self._chords.orphans)))
@@ -152,9 +150,7 @@ def age_of_followers(rules: Sequence[PurgeRule]) -> timedelta | None:
         covering = [
             rule.older_than or timedelta(0)
             for rule in rules
-            if not rule.tasks
-            and not rule.keep_last
-            and (rule.any_status or status in rule.effective_statuses)
+            if not rule.tasks and not rule.keep_last and (rule.any_status or status in rule.effective_statuses)
         ]
         if not covering:
             return None

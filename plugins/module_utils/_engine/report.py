@@ -35,8 +35,7 @@ def statistics_report(statistics: Statistics) -> Lines:
     lines = [
         f"{statistics.table} ({statistics.profile})",
         f"  Total records: {statistics.total:,}",
-        f"  Size: {_size(size)} (table {format_bytes(size.table_bytes)}, "
-        f"indexes {format_bytes(size.index_bytes)})",
+        f"  Size: {_size(size)} (table {format_bytes(size.table_bytes)}, indexes {format_bytes(size.index_bytes)})",
     ]
     if size.dead_rows is not None:
         lines.append(f"  Dead rows: {size.dead_rows:,} (estimate)")
@@ -53,9 +52,7 @@ def statistics_report(statistics: Statistics) -> Lines:
         lines.append(f"  From {statistics.oldest:%Y-%m-%d %H:%M} to {statistics.newest:%Y-%m-%d %H:%M} UTC")
     if statistics.overdue:
         lines.append("  Needs attention:")
-        lines += [
-            f"    {rule.name} ({rule.describe()}): {count:,}" for rule, count in statistics.overdue
-        ]
+        lines += [f"    {rule.name} ({rule.describe()}): {count:,}" for rule, count in statistics.overdue]
     sessions = statistics.sessions
     if sessions:
         lines += [
@@ -108,10 +105,7 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
         lines.append(f"{result.table}: {verb} {_records(number)} whose task is dead")
         for one in result.rules:
             number = one.matched - one.unwritable if result.check else one.ended
-            lines.append(
-                f"  - {one.rule.name}: {_records(number)} "
-                f"({one.rule.describe()} → {one.status})"
-            )
+            lines.append(f"  - {one.rule.name}: {_records(number)} ({one.rule.describe()} → {one.status})")
             if one.unwritable:
                 lines.append(
                     f"    {_records(one.unwritable)} left as they are: their result is in an "
@@ -170,8 +164,7 @@ def _shares(shares: Sequence[Share]) -> Lines:
     wide = max(map(len, labels), default=0)
     most = max((len(f"{share.count:,}") for share in shares), default=0)
     return [
-        f"    {label:<{wide}} : {share.count:>{most},} ({share.percent:5.1f}%)"
-        for label, share in zip(labels, shares)
+        f"    {label:<{wide}} : {share.count:>{most},} ({share.percent:5.1f}%)" for label, share in zip(labels, shares)
     ]
 
 

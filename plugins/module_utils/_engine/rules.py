@@ -57,9 +57,7 @@ class PurgeRule:
         if self.tasks:
             verb = {"contains": "containing", "exact": "named", "glob": "matching"}[self.match]
             words.append(f"of tasks {verb} {', '.join(self.tasks)}")
-        words.append(
-            f"older than {format_duration(self.older_than)}" if self.older_than else "at any age"
-        )
+        words.append(f"older than {format_duration(self.older_than)}" if self.older_than else "at any age")
         if self.keep_last:
             words.append(f"beyond the newest {self.keep_last} of each task")
         return " ".join(words)
@@ -100,9 +98,7 @@ def parse_purge_rules(documents: object) -> tuple[PurgeRule, ...]:
         match = document.get("match") or "contains"
         if match not in MATCHES:
             raise UsageError(f"{where}: match {match!r} is unknown; use {', '.join(MATCHES)}.")
-        if keep_last is not None and (
-            isinstance(keep_last, bool) or not isinstance(keep_last, int) or keep_last < 1
-        ):
+        if keep_last is not None and (isinstance(keep_last, bool) or not isinstance(keep_last, int) or keep_last < 1):
             raise UsageError(f"{where}: keep_last must be a whole number from 1.")
         if everything not in (None, True, False):
             raise UsageError(f"{where}: all must be true or false.")
@@ -137,9 +133,7 @@ def parse_zombie_rules(documents: object) -> tuple[ZombieRule, ...]:
         set_status = _text(document, "set_status", where)
         if set_status is not None and set_status.upper() in statuses:
             raise UsageError(f"{where}: set_status {set_status!r} is one of the rule's statuses.")
-        rule = ZombieRule(
-            "", statuses, older_than, since, set_status, _text(document, "reason", where)
-        )
+        rule = ZombieRule("", statuses, older_than, since, set_status, _text(document, "reason", where))
         rules.append(_named(rule, document))
     return tuple(_unique(rules))
 
@@ -156,9 +150,7 @@ def _each(documents: object, keys: Sequence[str]) -> list[tuple[str, Mapping[str
         where = f"rule {document.get('name') or number}"
         unknown = sorted(str(key) for key in document if key not in keys)
         if unknown:
-            raise UsageError(
-                f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(keys)}."
-            )
+            raise UsageError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(keys)}.")
         found.append((where, document))
     return found
 

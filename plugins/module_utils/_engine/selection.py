@@ -53,16 +53,12 @@ def select_rows(
     if rule.older_than is not None:
         if not record.age_columns:
             record.column("finished")
-        cutoffs = {
-            column: clock.moment(column, rule.older_than) for column in record.age_columns
-        }
+        cutoffs = {column: clock.moment(column, rule.older_than) for column in record.age_columns}
         axes = older_than(record, cutoffs)
     else:
         axes = [whole_table(record)]
     if rule.keep_last:
-        conditions.append(
-            _beyond_newest(database, record, sa.and_(sa.true(), *conditions), rule.keep_last)
-        )
+        conditions.append(_beyond_newest(database, record, sa.and_(sa.true(), *conditions), rule.keep_last))
     return Selection(rule, tuple(axes), sa.and_(sa.true(), *conditions))
 
 
@@ -72,13 +68,9 @@ def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: i
     Asked once: the row at the threshold of each task, so that batches need no window function.
     """
     if len(record.primary_key) != 1 or not record.age_columns:
-        raise UsageError(
-            f"keep_last needs a date and a primary key of one column; {record.name} lacks them."
-        )
+        raise UsageError(f"keep_last needs a date and a primary key of one column; {record.name} lacks them.")
     key = record.primary_key[0]
-    age = comparable(
-        database, sa.func.coalesce(*record.age_columns, type_=record.age_columns[0].type)
-    )
+    age = comparable(database, sa.func.coalesce(*record.age_columns, type_=record.age_columns[0].type))
     task = record.find("task_name")
     place = sa.func.row_number().over(
         partition_by=task if task is not None else sa.literal(1),
@@ -94,9 +86,7 @@ def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: i
         .where(chosen)
         .subquery()
     )
-    thresholds = database.rows(
-        sa.select(ranked.c.task, ranked.c.age, ranked.c.key).where(ranked.c.place == keep)
-    )
+    thresholds = database.rows(sa.select(ranked.c.task, ranked.c.age, ranked.c.key).where(ranked.c.place == keep))
     if len(thresholds) > _MOST_GROUPS:
         raise UsageError(
             f"keep_last would keep the newest rows of {len(thresholds)} tasks, more than "
@@ -117,6 +107,4 @@ def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: i
 def _older(age: Any, key: Any, threshold: Any, last_key: Any) -> Any:
     if threshold is None:
         return sa.and_(age.is_(None), key < last_key)
-    return sa.or_(
-        age < threshold, sa.and_(age == threshold, key < last_key), age.is_(None)
-    )
+    return sa.or_(age < threshold, sa.and_(age == threshold, key < last_key), age.is_(None))

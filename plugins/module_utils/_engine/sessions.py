@@ -33,9 +33,7 @@ class SessionStatistics:
     timestamp: str
 
 
-def session_values(
-    database: Database, record: RecordTable, closing: dict[str, Any]
-) -> dict[str, Any]:
+def session_values(database: Database, record: RecordTable, closing: dict[str, Any]) -> dict[str, Any]:
     """Return what closing a session writes beside *closing*; nothing for other tables."""
     values: dict[str, Any] = {}
     start, end = record.find("start_position"), record.find("end_position")
@@ -57,9 +55,7 @@ def session_statistics(
     if not record.profile.flags:
         return None
     started, finished = record.column("started"), record.column("finished")
-    closed = sa.and_(
-        statuses.condition(["CLOSED"]), finished >= clock.moment(finished, period)
-    )
+    closed = sa.and_(statuses.condition(["CLOSED"]), finished >= clock.moment(finished, period))
     minutes = record.find("duration_minutes")
     duration = minutes if minutes is not None else minutes_between(database, started, finished)
     start, end = record.find("start_position"), record.find("end_position")

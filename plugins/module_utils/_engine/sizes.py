@@ -45,11 +45,7 @@ def estimate_rows(database: Database, table: Any) -> int | None:
     if database.kind == "postgresql":
         relation = regclass(database, table)
         rows = database.value(
-            sa.select(
-                sa.func.greatest(
-                    sa.func.pg_stat_get_live_tuples(relation), sa.column("reltuples")
-                )
-            )
+            sa.select(sa.func.greatest(sa.func.pg_stat_get_live_tuples(relation), sa.column("reltuples")))
             .select_from(sa.table("pg_class", sa.column("oid"), schema="pg_catalog"))
             .where(sa.column("oid") == relation)
         )

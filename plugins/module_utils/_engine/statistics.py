@@ -90,13 +90,8 @@ def _by_task(database: Database, record: RecordTable, total: int) -> list[Share]
     if column is None:
         return []
     number = sa.func.count()
-    rows = database.rows(
-        sa.select(column, number).group_by(column).order_by(number.desc(), column)
-    )
-    return [
-        _share(None if name is None else str(getattr(name, "name", name)), count, total)
-        for name, count in rows
-    ]
+    rows = database.rows(sa.select(column, number).group_by(column).order_by(number.desc(), column))
+    return [_share(None if name is None else str(getattr(name, "name", name)), count, total) for name, count in rows]
 
 
 def _dates(
@@ -113,9 +108,7 @@ def _dates(
     number: Any = None
     if created is not None:
         number = database.value(
-            sa.select(sa.func.count())
-            .select_from(record.table)
-            .where(created >= clock.moment(created, period))
+            sa.select(sa.func.count()).select_from(record.table).where(created >= clock.moment(created, period))
         )
     return clock.to_utc(column, oldest), clock.to_utc(column, newest), number
 

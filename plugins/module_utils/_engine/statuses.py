@@ -37,9 +37,7 @@ class Statuses:
         if ANY_STATUS in statuses:
             return sa.true()
         if self.column is None:
-            raise UsageError(
-                f"Table {self._record.name} has no status column, so its rules cannot name statuses."
-            )
+            raise UsageError(f"Table {self._record.name} has no status column, so its rules cannot name statuses.")
         flags = self._record.profile.flags
         if flags:
             unknown = sorted(set(statuses) - set(flags))

@@ -94,22 +94,16 @@ def fail_zombies(
     return _Zombies(database, record, rules).run(check)
 
 
-def fail_zombies_of_dependents(
-    database: Database, profile: Profile, *, check: bool = False
-) -> list[ZombieResult]:
+def fail_zombies_of_dependents(database: Database, profile: Profile, *, check: bool = False) -> list[ZombieResult]:
     """Apply the rules of the profile's other tables, such as the workers'; missing ones are left."""
     return [
-        fail_zombies(
-            database, RecordTable(database, dependent), dependent.zombie_rules, check=check
-        )
+        fail_zombies(database, RecordTable(database, dependent), dependent.zombie_rules, check=check)
         for dependent in profile.dependents
         if reflect(database, dependent.table) is not None
     ]
 
 
-def count_overdue(
-    database: Database, record: RecordTable, rules: Sequence[ZombieRule]
-) -> list[tuple[ZombieRule, int]]:
+def count_overdue(database: Database, record: RecordTable, rules: Sequence[ZombieRule]) -> list[tuple[ZombieRule, int]]:
     """Return how many rows each rule would end."""
     result = _Zombies(database, record, rules).run(check=True, rows=False)
     return [(one.rule, one.matched) for one in result.rules]
@@ -129,9 +123,7 @@ class _Target:
 
 
 class _Zombies:
-    def __init__(
-        self, database: Database, record: RecordTable, rules: Sequence[ZombieRule]
-    ) -> None:
+    def __init__(self, database: Database, record: RecordTable, rules: Sequence[ZombieRule]) -> None:
         self._database = database
         self._record = record
         self._clock = Clock(database, record)
@@ -188,9 +180,7 @@ class _Zombies:
         walker = Walker(self._database, Limits(), progress)
         for condition, values in self._writes(target):
 
-            def update(
-                connection: Any, batch: Any, around_locks: bool, values: Any = values
-            ) -> int:
+            def update(connection: Any, batch: Any, around_locks: bool, values: Any = values) -> int:
                 if around_locks:
                     return 0  # whoever holds the row is at work on it, so its task lives
                 statement = sa.update(self._record.table).where(batch).values(values)
@@ -204,9 +194,7 @@ class _Zombies:
     def _writes(self, target: _Target) -> list[tuple[Any, dict[str, Any]]]:
         """Return what to write, with the condition of the rows that can take it."""
         record, rule = self._record, target.rule
-        reason = rule.reason or (
-            f"{rule.describe()}: the worker is taken for dead; ended by fleetops.celery"
-        )
+        reason = rule.reason or (f"{rule.describe()}: the worker is taken for dead; ended by fleetops.celery")
         values: dict[str, Any] = {record.column("status").name: target.spelling}
         finished = record.find("finished")
         if finished is not None:
@@ -222,8 +210,7 @@ class _Zombies:
             was = sa.func.coalesce(sa.cast(record.column("status"), sa.String(50)), "")
             values[note.name] = sa.literal(f"{reason}; the status was ").concat(was)
         return [
-            (payload.condition, {**values, **payload.values})
-            for payload in payloads(record, self._end(rule), reason)
+            (payload.condition, {**values, **payload.values}) for payload in payloads(record, self._end(rule), reason)
         ]
 
     def _count_unwritable(self, target: _Target) -> int:
@@ -281,5 +268,3 @@ class _Zombies:
         for count in counts:
             after[count.status] = after.get(count.status, 0) + count.matched
         return census_of({one: n for one, n in after.items() if n}, before.size)
-
-
