@@ -21,7 +21,8 @@ options:
   compose:
     description:
       - The Compose project whose database it is. The running database container is found by its Compose labels.
-      - The credentials are taken from the container's environment or its secret files, the address from its published port, else from the container's own address.
+      - The credentials are taken from the container's environment or its secret files, else from an application's C(DATABASE_URL).
+      - The address is the published port, else the container's own address.
       - Exactly one of O(database_url) and O(compose) is needed.
     type: dict
     suboptions:

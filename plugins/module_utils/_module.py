@@ -116,9 +116,10 @@ def run_module(
         with open_database(module, read_only=reads or module.check_mode) as database:
             result = work(module, database)
     except CleanupError as error:
-        if on_error is None:
+        if on_error is not None:
+            result = on_error(error)
+        else:
             module.fail_json(msg=str(error), changed=error.changed)
-        result = on_error(error)
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**{"changed": False, **result})

@@ -47,7 +47,8 @@ def older_than(record: RecordTable, cutoffs: dict[Any, Any]) -> list[Axis]:
 
     :param cutoffs: the age columns, best first, each with the moment to compare it with
     """
-    axes, missing = [], sa.true()
+    axes: list[Axis] = []
+    missing: Any = sa.true()
     for column, cutoff in cutoffs.items():
         axes.append(Axis(column, column < cutoff, missing, record.primary_key))
         if not column.nullable:

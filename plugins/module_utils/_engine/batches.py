@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -29,6 +29,7 @@ TARGET_SECONDS = 0.25
 _FIRST_SIZE = 5_000
 _SMALLEST_SIZE = 50
 _LARGEST_SIZE = 100_000
+_ROWS_BY_KEY = 500
 _GROWTH = 4.0
 
 #: Changes the rows that meet a condition; returns how many. The flag asks it to go around rows
@@ -177,6 +178,20 @@ class Walker:
         self._size = min(max(self._size * factor, _SMALLEST_SIZE), largest)
 
 
+def free_rows(connection: Any, key: Sequence[Any], condition: Any) -> Iterator[Any]:
+    """Lock the rows that meet *condition* and that no other session holds.
+
+    Yields conditions that select them, some hundred rows each; none where the key has several
+    columns, so that the closing sweep tries them once more.
+    """
+    if len(key) != 1:
+        return
+    free = sa.select(key[0]).where(condition).with_for_update(skip_locked=True)
+    identifiers = [row[0] for row in connection.execute(free)]
+    for start in range(0, len(identifiers), _ROWS_BY_KEY):
+        yield key[0].in_(identifiers[start : start + _ROWS_BY_KEY])
+
+
 def can_skip_locked(database: Database) -> bool:
     """Whether the server has ``FOR UPDATE SKIP LOCKED``."""
     if database.kind == "postgresql":
@@ -197,8 +212,12 @@ def parse_limits(document: Mapping[str, Any]) -> Limits:
     percent = document.get("max_percent")
     if percent is not None and not 0 <= percent <= 100:
         raise UsageError("max_percent must lie between 0 and 100.")
-    durations = {
-        key: parse_duration(document[key], key) for key in ("time_budget", "pause") if document.get(key) is not None
-    }
-    others = {key: document.get(key) for key in ("max_rows", "max_percent", "batch_size", "stop_file")}
-    return Limits(**others, **durations)
+    budget, pause = document.get("time_budget"), document.get("pause")
+    return Limits(
+        max_rows=document.get("max_rows"),
+        max_percent=percent,
+        time_budget=parse_duration(budget, "time_budget") if budget is not None else None,
+        batch_size=document.get("batch_size"),
+        pause=parse_duration(pause, "pause") if pause is not None else None,
+        stop_file=document.get("stop_file"),
+    )

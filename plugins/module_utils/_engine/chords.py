@@ -47,7 +47,7 @@ class Chords:
         self._record = record
         self._clock = clock
         self._statuses = statuses
-        self.table = reflect(database, record.profile.chords) if record.profile.chords else None
+        self.table: Any = reflect(database, record.profile.chords) if record.profile.chords else None
         self._counters: list[Any] = []
         if self.table is not None:
             columns = self.table.c

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .batches import Limits, Progress, Walker
+from .batches import Limits, Progress, Walker, free_rows
 from .census import Census, take_census, take_totals
 from .chords import Chords
 from .clock import Clock
@@ -231,15 +231,8 @@ class _Purge:
     def _delete_batch(self, connection: Any, condition: Any, around_locks: bool) -> int:
         if not around_locks:
             return self._delete_rows(connection, condition)
-        key = self._record.primary_key
-        if len(key) != 1:
-            return 0  # the closing sweep tries these rows once more
-        free = sa.select(key[0]).where(condition).with_for_update(skip_locked=True)
-        identifiers = [row[0] for row in connection.execute(free)]
-        return sum(
-            self._delete_rows(connection, key[0].in_(identifiers[start : start + 500]))
-            for start in range(0, len(identifiers), 500)
-        )
+        free = free_rows(connection, self._record.primary_key, condition)
+        return sum(self._delete_rows(connection, rows) for rows in free)
 
     def _delete_rows(self, connection: Any, condition: Any) -> int:
         self._related.delete_children(connection, condition)

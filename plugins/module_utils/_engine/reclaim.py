@@ -79,7 +79,8 @@ def reclaim(
     after, done = before, [step.words for step in steps]
     if steps and not check:
         for step in steps:
-            database.outside_transaction(sa.DDL(step.statement).against(record.table))
+            statement: Any = sa.DDL(step.statement)  # type: ignore[no-untyped-call]
+            database.outside_transaction(statement.against(record.table))
         after = table_size(database, record.table)
         if mode != "analyze" and after == before:
             done, skipped = [], _held_back(database, before.dead_rows or 0)

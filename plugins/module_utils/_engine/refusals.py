@@ -52,12 +52,12 @@ def _code(original: Any) -> Any:
     for name in ("sqlstate", "pgcode"):
         if getattr(original, name, None):
             return getattr(original, name)
-    first = (getattr(original, "args", None) or (None,))[0]
-    return first if isinstance(first, int) else None
+    arguments: tuple[Any, ...] = getattr(original, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
 def _first_line(original: Any) -> str:
-    arguments = getattr(original, "args", None) or ()
+    arguments: tuple[Any, ...] = getattr(original, "args", ())
     # PyMySQL and mysqlclient raise (number, text).
     if len(arguments) >= 2 and isinstance(arguments[0], int):
         text = str(arguments[1])

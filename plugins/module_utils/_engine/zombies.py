@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .axes import Axis, older_than
-from .batches import Limits, Progress, Walker
+from .batches import Change, Limits, Progress, Walker, free_rows
 from .census import Census, census_of, take_census
 from .clock import Clock
 from .database import Database
@@ -179,17 +179,22 @@ class _Zombies:
         progress = Progress()
         walker = Walker(self._database, Limits(), progress)
         for condition, values in self._writes(target):
-
-            def update(connection: Any, batch: Any, around_locks: bool, values: Any = values) -> int:
-                if around_locks:
-                    return 0  # whoever holds the row is at work on it, so its task lives
-                statement = sa.update(self._record.table).where(batch).values(values)
-                return int(connection.execute(statement).rowcount)
-
+            update = self._updating(values)
             for axis in target.axes:
                 walker.walk(axis, sa.and_(target.status_condition, condition), update)
         walker.sweep()
         return progress.changed
+
+    def _updating(self, values: dict[str, Any]) -> Change:
+        update = sa.update(self._record.table).values(values)
+
+        def change(connection: Any, batch: Any, around_locks: bool) -> int:
+            key = self._record.primary_key
+            # Whoever holds a row is at work on it, so its task may well live.
+            rows = free_rows(connection, key, batch) if around_locks else [batch]
+            return sum(int(connection.execute(update.where(some)).rowcount) for some in rows)
+
+        return change
 
     def _writes(self, target: _Target) -> list[tuple[Any, dict[str, Any]]]:
         """Return what to write, with the condition of the rows that can take it."""
