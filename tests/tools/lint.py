@@ -24,6 +24,11 @@ def python(environment: Environment, log: Log) -> Outcome:
         ("plugins", workspace.COLLECTIONS, ["--python-version", _TARGET, "-p", _PLUGINS]),
         ("tests/support", workspace.ROOT / "tests", ["--no-warn-unused-ignores", "tests/conftest.py", "tests/support"]),
         ("tests/tools", workspace.ROOT / "tests" / "tools", ["tests/tools"]),
+        (
+            "tests/benchmark",
+            f"tests/benchmark:tests:{workspace.COLLECTIONS}",
+            ["--no-warn-unused-ignores", "tests/benchmark"],
+        ),
     ):
         done = log.run([mypy, *arguments], environ={**environ, "MYPYPATH": str(path)})
         outcome.add(done.ok, f"mypy of {subject}")

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from .collection import CHECKOUT, COLLECTIONS, link_checkout
-from .module_process import ModuleRun, run_module
+from .module_process import ModuleForks, ModuleRun, run_module
 from .playbook_process import PlaybookRun, run_playbook, run_through_ansible
 
 __all__ = [
     "CHECKOUT",
     "COLLECTIONS",
+    "ModuleForks",
     "ModuleRun",
     "PlaybookRun",
     "link_checkout",

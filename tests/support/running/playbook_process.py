@@ -25,7 +25,7 @@ class PlaybookRun:
     output: str
     """All that was printed, in the order of printing."""
     tasks: list[dict[str, Any]]
-    """One {host, task, action, outcome, result} for each task that ended on a host, in order."""
+    """One {host, task, action, outcome, seconds, result} for each task that ended on a host, in order."""
     recap: dict[str, dict[str, int]]
     """By host: ok, changed, failures, unreachable, skipped, rescued, ignored."""
 

@@ -143,6 +143,9 @@ class PostgreSQL(DatabaseServer):
         if time_zone is not None:
             zone = time_zone.replace("'", "''").replace(":", "\\:")
             self._administer(f"ALTER DATABASE {name} SET timezone TO '{zone}'")
+        return self._database(name)
+
+    def _database(self, name: str) -> Database:
         return Database(self.kind, name, self._url(OWNER, name), self, self._url(VIEWER, name), self._url(ADMIN, name))
 
     def _disconnect(self, database: Database) -> None:

@@ -1,12 +1,13 @@
 # Copyright (c) 2026, the fleetops.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes what each task returned, as a line of JSON each, to the file that FLEETOPS_RECORD names."""
+"""Writes what each task returned and how long it took, a line of JSON each, to the file that FLEETOPS_RECORD names."""
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -30,6 +31,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NAME = "record_results"
     CALLBACK_NEEDS_ENABLED = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: dict[tuple[str, str], float] = {}
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        self._started[host.get_name(), task._uuid] = time.monotonic()
+
     def _write(self, record: dict[str, Any]) -> None:
         with open(os.environ["FLEETOPS_RECORD"], "a", encoding="utf-8") as file:
             file.write(json.dumps(record, default=str) + "\n")
@@ -41,6 +49,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 "task": ended._task.get_name(),
                 "action": ended._task.action,
                 "outcome": outcome,
+                "seconds": time.monotonic() - self._started[ended._host.get_name(), ended._task._uuid],
                 "result": ended._result,
             }
         )

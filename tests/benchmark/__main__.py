@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure the purge and the modules: `make bench`, or with fewer rows `make bench ARGS=--quick`.
+
+Ratios are what counts; times differ from machine to machine, and mean little on one that is busy. Nothing here fails
+because of a number: the table says which targets are met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# The parts that tests and demonstration use, too.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
+import records
+import report
+import sqlalchemy
+import subjects
+from server import DurablePostgreSQL
+from support.missing import MissingPart
+from support.servers import Database
+
+ROWS = (500_000, subjects.ACCEPTANCE, 2_000_000)
+QUICK_ROWS = 50_000
+LISTENED_ROWS = 200_000
+MEMORY_ROWS = (100_000, 1_000_000)
+SMALL_TABLE = 1_000
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", help=f"sizes of tables in place of {ROWS}")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} rows at most, to see that all of it runs")
+    return parser.parse_args()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+@contextmanager
+def _filled(server: DurablePostgreSQL, rows: int) -> Iterator[Database]:
+    _say(f"{rows:,} rows …")
+    database = server.new_database()
+    records.make(database, rows)
+    yield database
+    database.drop()
+
+
+def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator[report.Line]:
+    most = QUICK_ROWS if options.quick else sys.maxsize
+    with _filled(server, SMALL_TABLE) as template:
+        yield from subjects.modules(server, template, times=3 if options.quick else 10)
+    few, many = MEMORY_ROWS
+    few = min(few, most // 10)
+    sizes = options.rows or sorted({min(rows, most) for rows in ROWS})
+    with _filled(server, few) as small:
+        for rows in sizes:
+            with _filled(server, rows) as template:
+                yield from subjects.speed(server, template, rows, options.rounds)
+                if rows == min(many, most):
+                    yield from subjects.memory(server, small, template, (few, rows))
+    rows = min(LISTENED_ROWS, most)
+    with _filled(server, rows) as template:
+        yield from subjects.listeners(server, template, rows, options.rounds)
+
+
+def main() -> int:
+    options = _options()
+    began = time.monotonic()
+    try:
+        with DurablePostgreSQL() as server:
+            load = os.getloadavg()[0]
+            lines = []
+            for line in _measure(server, options):
+                lines.append(line)
+                _say("  " + "  ".join(line.cells))
+            version = server.version()
+    except MissingPart as missing:
+        _say(str(missing))
+        return 1
+    _say("")
+    _say(report.table(lines))
+    _say("")
+    _say(
+        f"PostgreSQL {version}, Python {platform.python_version()}, SQLAlchemy {sqlalchemy.__version__}, "
+        f"{os.cpu_count()} processors with a load of {load:.1f} at the start; "
+        f"medians of {options.rounds}, {time.monotonic() - began:.0f} s in all"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways against each other: each on a fresh copy, in another order each time, and the median of all times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from statistics import median
+
+from programs import Measured
+from server import DurablePostgreSQL, pinned_snapshot
+from support.servers import Database
+from ways import Way
+
+
+def measure(
+    server: DurablePostgreSQL, template: Database, ways: Mapping[str, Way], rounds: int, pinned: bool
+) -> dict[str, Measured]:
+    """Measure each of *ways*; with *pinned*, while another session holds a snapshot of the copy open."""
+    runs: dict[str, list[Measured]] = {name: [] for name in ways}
+    order = list(ways)
+    for _round in range(rounds):
+        for name in order:
+            with server.copy(template) as database, pinned_snapshot(database) if pinned else nullcontext():
+                runs[name].append(ways[name](database))
+        order = [*order[1:], order[0]]
+    return {name: _typical(measured) for name, measured in runs.items()}
+
+
+def _typical(runs: list[Measured]) -> Measured:
+    return Measured(
+        seconds=median(run.seconds for run in runs),
+        deleted=runs[0].deleted,
+        longest=max(run.longest for run in runs),
+        peak_bytes=max(run.peak_bytes for run in runs),
+    )

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs in a process of its own: purges a database by the collection's engine, and tells how that went."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import PurgeResult, purge
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+
+class Transactions:
+    """Listens to every engine, and keeps the longest time from a BEGIN to its COMMIT or ROLLBACK."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._began = 0.0
+        event.listen(Engine, "begin", self._begin)
+        event.listen(Engine, "commit", self._end)
+        event.listen(Engine, "rollback", self._end)
+
+    def _begin(self, _connection: Any) -> None:
+        self._began = time.perf_counter()
+
+    def _end(self, _connection: Any) -> None:
+        self.longest = max(self.longest, time.perf_counter() - self._began)
+
+
+def clean(url: str, older_than: str) -> PurgeResult:
+    with Database(url) as database:
+        record = RecordTable(database, find_profile("django_celery_results"))
+        return purge(database, record, parse_purge_rules([{"older_than": older_than}]), Limits())
+
+
+def peak_bytes() -> int:
+    # Not getrusage: its high-water mark begins with the size of the process that started this one.
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def main() -> None:
+    order = json.load(sys.stdin)
+    # Once for nothing, as the other program does: what is imported and compiled then is not part of the call.
+    clean(order["url"], "9999d")
+    transactions = Transactions()
+    began = time.perf_counter()
+    result = clean(order["url"], order["older_than"])
+    seconds = time.perf_counter() - began
+    if result.progress.ended_early:
+        raise SystemExit(f"it stopped early: {result.progress.reason}")
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "deleted": result.deleted,
+                "longest": transactions.longest,
+                "peak_bytes": peak_bytes(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

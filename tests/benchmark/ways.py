@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways of deleting the older half of the results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+import programs
+import sqlalchemy as sa
+from programs import Measured
+from records import DAYS, HALF, TABLE, VERSION
+from support.applications import Application
+from support.running.collection import clean_environment, link_checkout
+from support.servers import Database
+
+Way = Callable[[Database], Measured]
+
+
+def purge(database: Database) -> Measured:
+    """The collection's."""
+    environment = clean_environment({"PYTHONPATH": str(link_checkout())})
+    return programs.run("engine_program.py", environment, {"url": database.url, "older_than": HALF})
+
+
+def raw_delete(database: Database) -> Measured:
+    """One statement, as somebody would type it."""
+    cutoff = datetime.now(timezone.utc) - timedelta(days=DAYS / 2)
+    engine = database.engine()
+    with engine.connect() as connection:
+        began = time.perf_counter()
+        with connection.begin():
+            done = connection.execute(sa.text(f"DELETE FROM {TABLE} WHERE date_done < :cutoff"), {"cutoff": cutoff})
+        seconds = time.perf_counter() - began
+    engine.dispose()
+    return Measured(seconds, done.rowcount, seconds)
+
+
+def delete_expired(database: Database) -> Measured:
+    """That of django-celery-results."""
+    return _delete_expired(database, listening=False)
+
+
+def delete_expired_heard(database: Database) -> Measured:
+    """The same where the application has a receiver of the signal `post_delete`."""
+    return _delete_expired(database, listening=True)
+
+
+def _delete_expired(database: Database, listening: bool) -> Measured:
+    environment = Application(database, results_version=VERSION).environment()
+    return programs.run("django_program.py", environment, {"days": DAYS / 2, "listening": listening})
