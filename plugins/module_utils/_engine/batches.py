@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 from .axes import Axis, comparable
 from .database import Database
 from .durations import parse_duration
-from .errors import LockTimeoutError, UsageError
+from .errors import DatabaseError, LockTimeoutError, UsageError
 from .libraries import sa
 
 TARGET_SECONDS = 0.25
@@ -69,6 +70,19 @@ class Progress:
 
     def stop(self, stopped: str, reason: str) -> None:
         self.stopped, self.reason = stopped, reason
+
+
+@contextmanager
+def telling_what_was_done(progress: Progress, done: str) -> Iterator[None]:
+    """Let an error that comes after the first batch say how many rows were *done* before it."""
+    try:
+        yield
+    except DatabaseError as error:
+        if not progress.changed:
+            raise
+        told = type(error)(f"{error} Before that, {progress.changed:,} rows were {done} and committed.")
+        told.changed = True
+        raise told from None
 
 
 class Walker:

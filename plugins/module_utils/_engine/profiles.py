@@ -212,6 +212,7 @@ _PROFILES = (
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in _PROFILES}
 DEFAULT_PROFILE = "django_celery_results"
+_DATES = ("created", "started", "finished")
 
 
 def find_profile(name: str, table: str | None = None, columns: Mapping[str, str] | None = None) -> Profile:
@@ -223,10 +224,12 @@ def find_profile(name: str, table: str | None = None, columns: Mapping[str, str]
     if profile is None:
         raise UsageError(f"profile {name!r} is unknown; known are {', '.join(PROFILES)}.")
     if columns:
-        unknown = sorted(set(columns) - set(profile.columns))
+        # Any table may have dates that its profile does not expect.
+        known = list(dict.fromkeys((*profile.columns, *_DATES)))
+        unknown = sorted(set(columns) - set(known))
         if unknown:
             raise UsageError(
-                f"columns: {', '.join(unknown)} is unknown to profile {name}; known are {', '.join(profile.columns)}."
+                f"columns: {', '.join(unknown)} is unknown to profile {name}; known are {', '.join(known)}."
             )
         empty = sorted(word for word, column in columns.items() if not str(column or ""))
         if empty:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .batches import Limits, Progress, Walker, free_rows
+from .batches import Limits, Progress, Walker, free_rows, telling_what_was_done
 from .census import Census, take_census, take_totals
 from .chords import Chords
 from .clock import Clock
 from .database import Database
-from .errors import DatabaseError, UsageError
+from .errors import UsageError
 from .libraries import sa
 from .records import RecordTable
 from .related import RelatedCount, RelatedTables, age_of_followers
@@ -134,9 +134,10 @@ class _Purge:
             related = self._related.plan(sa.or_(*self._conditions))
             after, remaining = before.without_matched(), before.all_matched
         else:
-            related = self._delete(counts)
-            remaining = self._remaining(counts)
-            after = self._after(before, by_status, remaining, sum(one.deleted for one in counts))
+            with telling_what_was_done(self._progress, "deleted"):
+                related = self._delete(counts)
+                remaining = self._remaining(counts)
+                after = self._after(before, by_status, remaining, sum(one.deleted for one in counts))
         self._note_missing_names(counts)
         return PurgeResult(
             table=self._record.name,
@@ -194,16 +195,8 @@ class _Purge:
             )
 
     def _delete(self, counts: list[RuleCount]) -> list[RelatedCount]:
-        try:
-            self._delete_records(counts)
-            return self._related.delete_rest(self._limits, self._progress.ended_early)
-        except DatabaseError as error:
-            done = self._progress.changed
-            if not done:
-                raise
-            told = type(error)(f"{error} Before that, {done:,} rows were deleted and committed.")
-            told.changed = True
-            raise told from None
+        self._delete_records(counts)
+        return self._related.delete_rest(self._limits, self._progress.ended_early)
 
     def _delete_records(self, counts: list[RuleCount]) -> None:
         for selection, count in zip(self._selections, counts):

@@ -73,6 +73,8 @@ def reclaim(
             f"Mode full locks {record.name} against every reader and writer while it is rebuilt. "
             f"To confirm, set confirm to the table's name: {record.name}."
         )
+    if not 0 <= min_dead_percent <= 100:
+        raise UsageError("min_dead_percent must lie between 0 and 100.")
     before = table_size(database, record.table)
     planner = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}[database.kind]
     steps, skipped = planner(database, record, mode, min_dead_percent, before)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .axes import Axis, older_than
-from .batches import Change, Limits, Progress, Walker, free_rows
+from .batches import Change, Limits, Progress, Walker, free_rows, telling_what_was_done
 from .census import Census, census_of, take_census
 from .clock import Clock
 from .database import Database
@@ -146,10 +146,12 @@ class _Zombies:
         if check:
             after = self._predict(before, counts)
         else:
-            for target, count in zip(self._targets, counts):
-                if count.matched > count.unwritable:
-                    count.ended = self._fail(target)
-            after = take_census(self._database, self._record, self._statuses, [])
+            progress = Progress()
+            with telling_what_was_done(progress, "ended"):
+                for target, count in zip(self._targets, counts):
+                    if count.matched > count.unwritable:
+                        count.ended = self._fail(target, progress)
+                after = take_census(self._database, self._record, self._statuses, [])
         return ZombieResult(self._record.name, counts, shown, before, after, check)
 
     def _end(self, rule: ZombieRule) -> str:
@@ -175,15 +177,15 @@ class _Zombies:
             self._statuses.spelling(rule.set_status or record.profile.ended),
         )
 
-    def _fail(self, target: _Target) -> int:
-        progress = Progress()
+    def _fail(self, target: _Target, progress: Progress) -> int:
+        before = progress.changed
         walker = Walker(self._database, Limits(), progress)
         for condition, values in self._writes(target):
             update = self._updating(values)
             for axis in target.axes:
                 walker.walk(axis, sa.and_(target.status_condition, condition), update)
         walker.sweep()
-        return progress.changed
+        return progress.changed - before
 
     def _updating(self, values: dict[str, Any]) -> Change:
         update = sa.update(self._record.table).values(values)
