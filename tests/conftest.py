@@ -16,7 +16,7 @@ import pytest
 from support import tables
 from support.applications import Application, WorkerIds, run_worker
 from support.missing import MissingPart
-from support.running import link_checkout
+from support.running import ModuleForks, link_checkout
 from support.running import run_module as run_module_in_process
 from support.running import run_playbook as run_playbook_in_process
 from support.running import run_through_ansible as run_module_through_ansible
@@ -203,6 +203,13 @@ def worker_rows(database_server: DatabaseServer) -> Iterator[Callable[..., Worke
 def run_module() -> Callable[..., dict[str, object]]:
     """`run_module(name, args, check=False, diff=False, env=None)`: the module's result, from a process of its own."""
     return run_module_in_process
+
+
+@pytest.fixture(scope="session")
+def fork_module() -> Iterator[Callable[..., dict[str, object]]]:
+    """`fork_module(name, args, check=False, diff=False)`: the same, ten times as fast, in one environment."""
+    with ModuleForks() as forks:
+        yield forks.run
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..applications.application import Application
 from ..servers import Database
 from .documents import PROCESSING_TASKS, READING_SESSIONS, TASK_LOGS
+from .dump import Dump, dump
 from .fill import Ago, Rows, UniqueText, fill
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "READING_SESSIONS",
     "TASK_LOGS",
     "Ago",
+    "Dump",
     "Rows",
     "UniqueText",
     "create_celery_tables",
@@ -22,6 +24,7 @@ __all__ = [
     "create_processing_tasks",
     "create_reading_sessions",
     "create_task_logs",
+    "dump",
     "fill",
 ]
 
