@@ -172,6 +172,13 @@ stats:
           description: When this was read, in UTC.
           type: str
           sample: '2026-11-24T12:00:00+00:00'
+default_rules:
+  description: The profile's own rules, which M(fleetops.celery.results_purge) and M(fleetops.celery.zombie_fail) apply where none are given.
+  returned: success
+  type: dict
+  sample:
+    purge: [{"name": "old", "older_than": "7d"}, {"name": "revoked", "statuses": ["REVOKED"]}]
+    zombie: [{"name": "started", "statuses": ["STARTED"], "since": "started", "older_than": "24h"}]
 report:
   description: The same in readable lines.
   returned: success
@@ -195,6 +202,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.records im
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import statistics_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (
     parse_zombie_rules,
+    rule_document,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics import (
     take_statistics,
@@ -219,7 +227,14 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         period=parse_duration(module.params["period"], "period"),
         zombie_rules=parse_zombie_rules(rules) if rules is not None else profile.zombie_rules,
     )
-    return {"stats": statistics_document(statistics), "report": statistics_report(statistics)}
+    return {
+        "stats": statistics_document(statistics),
+        "default_rules": {
+            "purge": [rule_document(rule) for rule in profile.purge_rules],
+            "zombie": [rule_document(rule) for rule in profile.zombie_rules],
+        },
+        "report": statistics_report(statistics),
+    }
 
 
 def main() -> None:

@@ -56,6 +56,36 @@ options:
       all:
         description: Delete every row, finished or not. It goes with no other condition, and needs O(confirm).
         type: bool
+  zombie_rules:
+    description:
+      - Rules by which M(fleetops.celery.zombie_fail) ends rows just before this.
+      - In check mode nothing has ended them, so rows that these rules select are counted as if they had been. Otherwise this has no effect.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: What the rule is called.
+        type: str
+      statuses:
+        description: The statuses of unfinished rows, in any case.
+        type: list
+        elements: str
+        required: true
+      since:
+        description: Whether the age counts from when the task started or from when the record was created.
+        type: str
+        choices: [started, created]
+        default: started
+      older_than:
+        description: From what age, as V(90s), V(15m), V(24h), V(7d) or V(4w).
+        type: str
+        required: true
+      set_status:
+        description: What the rows become. The profile's own where not given.
+        type: str
+      reason:
+        description: Not used here.
+        type: str
   confirm:
     description: The table's name, to confirm O(rules[].all).
     type: str
@@ -244,9 +274,11 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.report imp
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (
     parse_purge_rules,
+    parse_zombie_rules,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._module import (
     PURGE_RULES,
+    ZOMBIE_RULES,
     chosen_profile,
     given_rules,
     run_module,
@@ -256,6 +288,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._module import (
 def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     profile = chosen_profile(module)
     rules = given_rules(module.params["rules"])
+    zombies = given_rules(module.params["zombie_rules"])
     result = purge(
         database,
         RecordTable(database, profile),
@@ -263,6 +296,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         parse_limits(module.params),
         confirm=module.params["confirm"],
         check=module.check_mode,
+        zombie_rules=parse_zombie_rules(zombies) if zombies else (),
         by_status=bool(module._diff),
     )
     for note in result.notes:
@@ -278,6 +312,7 @@ def main() -> None:
     run_module(
         {
             "rules": PURGE_RULES,
+            "zombie_rules": ZOMBIE_RULES,
             "confirm": {"type": "str"},
             "max_rows": {"type": "int"},
             "max_percent": {"type": "float"},

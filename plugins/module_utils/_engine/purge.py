@@ -18,8 +18,9 @@ from .database import Database
 from .errors import UsageError
 from .libraries import sa
 from .records import RecordTable
+from .rehearsal import Rehearsal
 from .related import RelatedCount, RelatedTables, age_of_followers
-from .rules import PurgeRule
+from .rules import PurgeRule, ZombieRule
 from .selection import Selection, select_rows
 from .statuses import Statuses
 
@@ -79,12 +80,15 @@ def purge(
     *,
     confirm: str | None = None,
     check: bool = False,
+    zombie_rules: Sequence[ZombieRule] = (),
     by_status: bool = False,
 ) -> PurgeResult:
     """Delete the rows that *rules* select, in batches that are committed one by one.
 
     :param confirm: the table's name, which a rule with ``all`` needs
     :param check: read only, and return the plan
+    :param zombie_rules: rules that end zombies just before; in check mode, where nothing has ended
+        them, their rows are counted as if they had been
     :param by_status: count every row by status before and after, however many there are
     :raises UsageError: before anything is changed
     """
@@ -93,7 +97,7 @@ def purge(
             f"A rule with all deletes every row of {record.name}. "
             f"To confirm, set confirm to the table's name: {record.name}."
         )
-    return _Purge(database, record, rules, limits).run(check, by_status)
+    return _Purge(database, record, rules, limits, zombie_rules if check else ()).run(check, by_status)
 
 
 class _Purge:
@@ -105,6 +109,7 @@ class _Purge:
         record: RecordTable,
         rules: Sequence[PurgeRule],
         limits: Limits,
+        zombie_rules: Sequence[ZombieRule],
     ) -> None:
         self._database = database
         self._record = record
@@ -116,7 +121,8 @@ class _Purge:
         selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
         self._protected = chords.protected(sa.or_(*(one.condition for one in selections)))
         self._selections = [self._shielded(one) for one in selections]
-        self._conditions = [one.condition for one in self._selections]
+        self._rehearsal = Rehearsal(database, record, zombie_rules)
+        self._conditions = [self._rehearsal.condition(one) for one in self._selections]
         self._related = RelatedTables(database, record, rules, clock, chords)
         self._progress = Progress()
         self._walker = Walker(database, limits, self._progress)
@@ -153,7 +159,13 @@ class _Purge:
         )
 
     def _count(self) -> Census:
-        return take_census(self._database, self._record, self._statuses, self._conditions)
+        return take_census(
+            self._database,
+            self._record,
+            self._statuses,
+            self._conditions,
+            self._rehearsal.status(self._statuses.column),
+        )
 
     def _after(self, before: Census, by_status: bool, remaining: int, deleted: int) -> Census:
         if by_status:
@@ -168,7 +180,7 @@ class _Purge:
         if not self._protected:
             return selection
         keep = self._record.column("task_id").not_in(self._protected)
-        return Selection(selection.rule, selection.axes, sa.and_(selection.rest, keep))
+        return replace(selection, beside_status=sa.and_(selection.beside_status, keep))
 
     def _note_missing_names(self, counts: list[RuleCount]) -> None:
         by_name = [one for one in counts if one.rule.tasks and not one.matched]

@@ -138,6 +138,21 @@ def parse_zombie_rules(documents: object) -> tuple[ZombieRule, ...]:
     return tuple(_unique(rules))
 
 
+def rule_document(rule: Rule) -> dict[str, Any]:
+    """Return *rule* as the dictionary it would be read from."""
+    document: dict[str, Any] = {"name": rule.name}
+    if rule.statuses is not None:
+        document["statuses"] = list(rule.statuses)
+    if rule.older_than is not None:
+        document["older_than"] = format_duration(rule.older_than)
+    if isinstance(rule, ZombieRule):
+        others: dict[str, Any] = {"since": rule.since, "set_status": rule.set_status, "reason": rule.reason}
+    else:
+        match = rule.match if rule.tasks else None
+        others = {"tasks": list(rule.tasks), "match": match, "keep_last": rule.keep_last, "all": rule.all}
+    return {**document, **{key: value for key, value in others.items() if value}}
+
+
 def _each(documents: object, keys: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
     if not isinstance(documents, Sequence) or isinstance(documents, str):
         raise UsageError("rules must be a list of dictionaries.")

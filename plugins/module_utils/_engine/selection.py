@@ -17,7 +17,7 @@ from .libraries import sa
 from .records import RecordTable
 from .rules import PurgeRule
 from .statuses import Statuses
-from .task_names import task_condition
+from .task_names import exact_name, task_condition
 
 _MOST_GROUPS = 400  # thresholds of keep_last in one statement; SQLite nests no deeper than 1,000
 
@@ -28,7 +28,12 @@ class Selection:
 
     rule: PurgeRule
     axes: tuple[Axis, ...]
-    rest: Any
+    status: Any
+    beside_status: Any
+
+    @property
+    def rest(self) -> Any:
+        return sa.and_(self.status, self.beside_status)
 
     @property
     def condition(self) -> Any:
@@ -42,10 +47,11 @@ def select_rows(
 
     :raises UsageError: when the table lacks a column that the rule needs
     """
-    conditions = []
+    status: Any = sa.true()
     # A table without a status column keeps no unfinished rows.
     if not rule.any_status and not (rule.statuses is None and statuses.column is None):
-        conditions.append(statuses.condition(rule.effective_statuses))
+        status = statuses.condition(rule.effective_statuses)
+    conditions: list[Any] = [sa.true()]
     if rule.tasks:
         name = record.find("task_name")
         # Without names nothing can be selected by them; the purge says so.
@@ -58,8 +64,8 @@ def select_rows(
     else:
         axes = [whole_table(record)]
     if rule.keep_last:
-        conditions.append(_beyond_newest(database, record, sa.and_(sa.true(), *conditions), rule.keep_last))
-    return Selection(rule, tuple(axes), sa.and_(sa.true(), *conditions))
+        conditions.append(_beyond_newest(database, record, sa.and_(status, *conditions), rule.keep_last))
+    return Selection(rule, tuple(axes), status, sa.and_(*conditions))
 
 
 def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: int) -> Any:
@@ -70,8 +76,10 @@ def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: i
     if len(record.primary_key) != 1 or not record.age_columns:
         raise UsageError(f"keep_last needs a date and a primary key of one column; {record.name} lacks them.")
     key = record.primary_key[0]
-    age = comparable(database, sa.func.coalesce(*record.age_columns, type_=record.age_columns[0].type))
-    task = record.find("task_name")
+    # NULL beside them: SQLite's COALESCE takes no single argument.
+    age = comparable(database, sa.func.coalesce(*record.age_columns, sa.null(), type_=record.age_columns[0].type))
+    name = record.find("task_name")
+    task = exact_name(database, name) if name is not None else None
     place = sa.func.row_number().over(
         partition_by=task if task is not None else sa.literal(1),
         order_by=[age.is_(None), age.desc(), key.desc()],
@@ -96,10 +104,10 @@ def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: i
         sa.false(),
         *(
             sa.and_(
-                sa.true() if task is None else task.is_(name) if name is None else task == name,
+                sa.true() if task is None else task.is_(kept) if kept is None else task == kept,
                 _older(age, key, threshold, last_key),
             )
-            for name, threshold, last_key in thresholds
+            for kept, threshold, last_key in thresholds
         ),
     )
 

@@ -103,6 +103,14 @@ def fail_zombies_of_dependents(database: Database, profile: Profile, *, check: b
     ]
 
 
+def zombie_conditions(
+    database: Database, record: RecordTable, rules: Sequence[ZombieRule]
+) -> list[tuple[Any, str, Any]]:
+    """Return for each rule which rows it would end, what they become, and how the table spells that."""
+    zombies = _Zombies(database, record, rules)
+    return [(zombies.endable(target), zombies.end(target.rule), target.spelling) for target in zombies.targets]
+
+
 def count_overdue(database: Database, record: RecordTable, rules: Sequence[ZombieRule]) -> list[tuple[ZombieRule, int]]:
     """Return how many rows each rule would end."""
     result = _Zombies(database, record, rules).run(check=True, rows=False)
@@ -128,17 +136,17 @@ class _Zombies:
         self._record = record
         self._clock = Clock(database, record)
         self._statuses = Statuses(database, record)
-        self._targets = [self._target(rule) for rule in rules]
+        self.targets = [self._target(rule) for rule in rules]
 
     def run(self, check: bool, rows: bool = True) -> ZombieResult:
-        conditions = [target.condition for target in self._targets]
+        conditions = [target.condition for target in self.targets]
         before = take_census(self._database, self._record, self._statuses, conditions)
         counts = [
-            ZombieCount(target.rule, self._record.name, self._end(target.rule), matched)
-            for target, matched in zip(self._targets, before.matched)
+            ZombieCount(target.rule, self._record.name, self.end(target.rule), matched)
+            for target, matched in zip(self.targets, before.matched)
         ]
         shown: list[ZombieRow] = []
-        for target, count in zip(self._targets, counts):
+        for target, count in zip(self.targets, counts):
             if count.matched:
                 count.unwritable = self._count_unwritable(target)
                 if rows and len(shown) < _SHOWN_ROWS:
@@ -148,14 +156,21 @@ class _Zombies:
         else:
             progress = Progress()
             with telling_what_was_done(progress, "ended"):
-                for target, count in zip(self._targets, counts):
+                for target, count in zip(self.targets, counts):
                     if count.matched > count.unwritable:
                         count.ended = self._fail(target, progress)
                 after = take_census(self._database, self._record, self._statuses, [])
         return ZombieResult(self._record.name, counts, shown, before, after, check)
 
-    def _end(self, rule: ZombieRule) -> str:
+    def end(self, rule: ZombieRule) -> str:
         return (rule.set_status or self._record.profile.ended).upper()
+
+    def endable(self, target: _Target) -> Any:
+        """Return the condition of the rows that the target's rule selects and that can be written."""
+        return sa.and_(target.condition, self._writable(target))
+
+    def _writable(self, target: _Target) -> Any:
+        return sa.or_(*(condition for condition, _values in self._writes(target)))
 
     def _target(self, rule: ZombieRule) -> _Target:
         record = self._record
@@ -217,11 +232,11 @@ class _Zombies:
             was = sa.func.coalesce(sa.cast(record.column("status"), sa.String(50)), "")
             values[note.name] = sa.literal(f"{reason}; the status was ").concat(was)
         return [
-            (payload.condition, {**values, **payload.values}) for payload in payloads(record, self._end(rule), reason)
+            (payload.condition, {**values, **payload.values}) for payload in payloads(record, self.end(rule), reason)
         ]
 
     def _count_unwritable(self, target: _Target) -> int:
-        writable = sa.or_(*(condition for condition, _values in self._writes(target)))
+        writable = self._writable(target)
         statement = (
             sa.select(sa.func.count())
             .select_from(self._record.table)
@@ -234,7 +249,7 @@ class _Zombies:
     def _show(self, target: _Target, most: int) -> list[ZombieRow]:
         record = self._record
         task = record.find("task_name")
-        writable = sa.or_(*(condition for condition, _values in self._writes(target)))
+        writable = self._writable(target)
         rows = self._database.rows(
             sa.select(
                 record.identity.label("identity"),
