@@ -35,6 +35,12 @@ options:
     description: From what share of dead rows or free space it is worth doing. V(analyze) does not look at it.
     type: float
     default: 10
+  expected_dead_rows:
+    description:
+      - How many rows M(fleetops.celery.results_purge) deletes just before this.
+      - In check mode nothing has deleted them, so they are counted as dead. Otherwise this has no effect.
+    type: int
+    default: 0
   confirm:
     description: The table's name, to confirm O(mode=full).
     type: str
@@ -127,6 +133,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         min_dead_percent=params["min_dead_percent"],
         confirm=params["confirm"],
         check=module.check_mode,
+        expected_dead_rows=params["expected_dead_rows"],
     )
     return {
         **reclaim_document(result),
@@ -140,6 +147,7 @@ def main() -> None:
         {
             "mode": {"type": "str", "default": "auto", "choices": list(MODES)},
             "min_dead_percent": {"type": "float", "default": 10.0},
+            "expected_dead_rows": {"type": "int", "default": 0},
             "confirm": {"type": "str"},
         },
         work,

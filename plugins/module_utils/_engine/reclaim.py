@@ -59,6 +59,7 @@ def reclaim(
     min_dead_percent: float,
     confirm: str | None = None,
     check: bool = False,
+    expected_dead_rows: int = 0,
 ) -> ReclaimResult:
     """Vacuum, analyze or rebuild *record*'s table where there is something to gain.
 
@@ -67,6 +68,8 @@ def reclaim(
         gives the space back to the disk, ``auto`` does what is worth doing without that lock
     :param min_dead_percent: from what share of dead or free space it is worth it
     :param confirm: the table's name, which ``full`` needs
+    :param expected_dead_rows: rows that a purge just before would have left dead; in check mode
+        they count as dead
     """
     if mode == "full" and confirm != record.name:
         raise UsageError(
@@ -77,7 +80,8 @@ def reclaim(
         raise UsageError("min_dead_percent must lie between 0 and 100.")
     before = table_size(database, record.table)
     planner = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}[database.kind]
-    steps, skipped = planner(database, record, mode, min_dead_percent, before)
+    expected = expected_dead_rows if check else 0
+    steps, skipped = planner(database, record, mode, min_dead_percent, before, expected)
     after, done = before, [step.words for step in steps]
     if steps and not check:
         for step in steps:
@@ -90,21 +94,21 @@ def reclaim(
 
 
 def _postgresql(
-    database: Database, record: RecordTable, mode: str, least: float, size: Size
+    database: Database, record: RecordTable, mode: str, least: float, size: Size, expected: int
 ) -> tuple[Sequence[_Step], str]:
     relation = regclass(database, record.table)
     live, changed = database.rows(
         sa.select(sa.func.pg_stat_get_live_tuples(relation), sa.func.pg_stat_get_mod_since_analyze(relation))
     )[0]
-    dead = size.dead_rows or 0
-    share = 100 * dead / max(dead + live, 1)
+    dead = (size.dead_rows or 0) + expected
+    share = 100 * dead / max(dead + live - expected, 1)
     if mode == "full":
         free = _postgresql_free_percent(database, record)
         if max(free, share) < least or not size.table_bytes:
             return [], f"{free:.0f} % of the table is free, less than {least:g} %"
         return [_Step("VACUUM (FULL, ANALYZE)", "VACUUM (FULL, ANALYZE) %(fullname)s")], ""
     if mode == "analyze":
-        if not changed:
+        if not changed and not expected:
             return [], "no row has changed since the last ANALYZE"
         return [_Step("ANALYZE", "ANALYZE %(fullname)s")], ""
     if not dead or share < least:
@@ -124,8 +128,10 @@ def _postgresql_free_percent(database: Database, record: RecordTable) -> float:
     return max(0.0, 100 * (1 - needed / heap)) if heap else 0.0
 
 
-def _mysql(database: Database, record: RecordTable, mode: str, least: float, size: Size) -> tuple[Sequence[_Step], str]:
-    free = mysql_free_bytes(database, record.table)
+def _mysql(
+    database: Database, record: RecordTable, mode: str, least: float, size: Size, expected: int
+) -> tuple[Sequence[_Step], str]:
+    free = mysql_free_bytes(database, record.table) + _bytes_of(database, record, size, expected)
     if mode == "analyze":
         counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
         if _up_to_date(counted, estimate_rows(database, record.table)):
@@ -141,7 +147,7 @@ def _mysql(database: Database, record: RecordTable, mode: str, least: float, siz
 
 
 def _sqlite(
-    database: Database, record: RecordTable, mode: str, least: float, _size: Size
+    database: Database, record: RecordTable, mode: str, least: float, size: Size, expected: int
 ) -> tuple[Sequence[_Step], str]:
     if mode == "analyze":
         counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
@@ -149,10 +155,19 @@ def _sqlite(
             return [], "the statistics are up to date"
         return [_Step("ANALYZE", "ANALYZE %(fullname)s")], ""
     free, whole = _sqlite_free_bytes(database)
+    free += _bytes_of(database, record, size, expected)
     share = 100 * free / max(whole, 1)
     if share < least or free < _SQLITE_SPARE:
         return [], f"{share:.0f} % of the file is free ({free:,} bytes), too little to gain"
     return [_Step("VACUUM (the whole file)", "VACUUM")], ""
+
+
+def _bytes_of(database: Database, record: RecordTable, size: Size, rows: int) -> int:
+    """Estimate how many of the table's bytes *rows* of its rows take."""
+    if not rows:
+        return 0
+    counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
+    return size.size_bytes * rows // max(counted, 1)
 
 
 def _sqlite_free_bytes(database: Database) -> tuple[int, int]:
