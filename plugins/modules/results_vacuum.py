@@ -102,7 +102,7 @@ report:
   returned: success
   type: list
   elements: str
-  sample: ['django_celery_results_taskresult: VACUUM (FULL, ANALYZE), size 256 MB → 12 MB (244 MB returned)']
+  sample: ['django_celery_results_taskresult: VACUUM (FULL, ANALYZE), size 256 MB → 12 MB, 244 MB returned to the disk']
 """
 
 from typing import Any

@@ -120,10 +120,13 @@ def reclaim_report(result: ReclaimResult) -> Lines:
     done = ", ".join(result.steps)
     if result.check:
         return [f"{result.table}: would run {done} (size {_size(result.before)})"]
-    return [
-        f"{result.table}: {done}, size {_size(result.before)} → {_size(result.after)} "
-        f"({format_bytes(result.reclaimed_bytes)} returned)"
-    ]
+    words = [f"size {_size(result.before)} → {_size(result.after)}"]
+    if result.reclaimed_bytes:
+        words.append(f"{format_bytes(result.reclaimed_bytes)} returned to the disk")
+    freed = (result.before.dead_rows or 0) - (result.after.dead_rows or 0)
+    if freed > 0 and not result.reclaimed_bytes:
+        words.append(f"the space of {freed:,} dead rows can be used again")
+    return [f"{result.table}: {done}, {', '.join(words)}"]
 
 
 def census_diff(table: str, before: Census, after: Census) -> dict[str, Any]:
