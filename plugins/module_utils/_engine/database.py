@@ -64,6 +64,10 @@ class Database:
         return f"{kind} database {self._url.database} at {host}{port}"
 
     @property
+    def user(self) -> str:
+        return str(self._url.username or "")
+
+    @property
     def database_name(self) -> str:
         return str(self._url.database or "")
 
@@ -178,7 +182,7 @@ class Database:
         try:
             yield
         except (sa.exc.DBAPIError, sa.exc.InterfaceError) as error:
-            explained = explain(error, self.name, connected, self._url.username or "")
+            explained = explain(error, self.name, connected, self.user)
             raise type(explained)(self._scrub(explained)) from None
         except (sa.exc.SQLAlchemyError, ValueError) as error:
             # ValueError: a value that its column's type cannot hold, such as a date in another form

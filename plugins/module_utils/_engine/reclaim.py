@@ -14,6 +14,7 @@ from .database import Database
 from .errors import DatabaseError, UsageError
 from .libraries import sa
 from .records import RecordTable
+from .refusals import advice_on_rights
 from .sizes import Size, estimate_rows, mysql_free_bytes, regclass, table_size
 
 MODES = ("auto", "vacuum", "analyze", "full")
@@ -84,6 +85,7 @@ def reclaim(
     steps, skipped = planner(database, record, mode, min_dead_percent, before, expected)
     after, done = before, [step.words for step in steps]
     if steps and not check:
+        _require_right(database, record)
         for step in steps:
             statement: Any = sa.DDL(step.statement)  # type: ignore[no-untyped-call]
             database.outside_transaction(statement.against(record.table))
@@ -114,6 +116,26 @@ def _postgresql(
     if not dead or share < least:
         return [], f"{share:.0f} % of the rows are dead, less than {least:g} %" if dead else ("no row is dead")
     return [_Step("VACUUM (ANALYZE)", "VACUUM (ANALYZE) %(fullname)s")], ""
+
+
+def _require_right(database: Database, record: RecordTable) -> None:
+    """Refuse where PostgreSQL would: it only warns, does nothing, and reports success."""
+    if database.kind != "postgresql":
+        return
+    relation = regclass(database, record.table)
+    owner = (
+        sa.select(sa.column("relowner"))
+        .select_from(sa.table("pg_class", schema="pg_catalog"))
+        .where(sa.column("oid") == relation)
+        .scalar_subquery()
+    )
+    allowed = sa.func.pg_has_role(owner, "USAGE")
+    if database.server_version() >= (17,):
+        allowed = sa.or_(allowed, sa.func.has_table_privilege(relation, "MAINTAIN"))
+    if not database.value(sa.select(allowed)):
+        raise DatabaseError(
+            f"{database.name} lets only the owner of {record.name} do this. {advice_on_rights(database.user)}"
+        )
 
 
 def _postgresql_free_percent(database: Database, record: RecordTable) -> float:

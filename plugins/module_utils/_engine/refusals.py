@@ -35,7 +35,7 @@ def explain(error: Any, where: str, connected: bool, user: str) -> DatabaseError
             f"The connection to {where} was lost: {said}. What was committed stays; run the same again to go on."
         )
     if code in _RIGHTS:
-        return DatabaseError(f"{where} refused: {said}. Grant the user {user} what is missing, or use another user.")
+        return DatabaseError(f"{where} refused: {said}. {advice_on_rights(user)}")
     if code in _REFERENCED:
         return DatabaseError(
             f"{where} refused, for other rows point at the rows to delete: {said}. "
@@ -48,12 +48,16 @@ def explain(error: Any, where: str, connected: bool, user: str) -> DatabaseError
     return DatabaseError(f"{where} refused: {said}.")
 
 
+def advice_on_rights(user: str) -> str:
+    return f"Grant the user {user} what is missing, or use another user."
+
+
 def _code(original: Any) -> Any:
-    for name in ("sqlstate", "pgcode"):
-        if getattr(original, name, None):
-            return getattr(original, name)
-    arguments: tuple[Any, ...] = getattr(original, "args", ())
-    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+    # PyMySQL and mysqlclient raise (number, text); the number says more than their sqlstate.
+    first = (getattr(original, "args", None) or (None,))[0]
+    if isinstance(first, int):
+        return first
+    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
 
 
 def _first_line(original: Any) -> str:

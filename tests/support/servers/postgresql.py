@@ -156,6 +156,16 @@ class PostgreSQL(DatabaseServer):
     def drop_database(self, database: Database) -> None:
         self._administer(f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")
 
+    def halt(self) -> None:
+        """Stop it amid its sessions, to be resumed later with all its databases."""
+        assert self._process is not None
+        self._process.stop()
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.start()
+        self._process.wait_until_ready(self._answers)
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.stop()

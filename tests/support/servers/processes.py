@@ -90,12 +90,16 @@ class ServerProcess:
     def __init__(self, command: Sequence[str | Path], folder: Path, stop_signal: signal.Signals) -> None:
         self.folder = folder
         self.log = folder / "log"
+        self._command = [str(part) for part in command]
         self._stop_signal = stop_signal
+        self.start()
+
+    def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(part) for part in command],
-                cwd=folder,
-                env=_environment({"HOME": str(folder)}),
+                self._command,
+                cwd=self.folder,
+                env=_environment({"HOME": str(self.folder)}),
                 user=service_user(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..applications.application import Application
 from ..servers import Database
+from .bloat import bloat, fill_processing_tasks
 from .documents import PROCESSING_TASKS, READING_SESSIONS, TASK_LOGS
 from .dump import Dump, dump
 from .fill import Ago, Rows, UniqueText, fill
@@ -19,6 +20,7 @@ __all__ = [
     "Dump",
     "Rows",
     "UniqueText",
+    "bloat",
     "create_celery_tables",
     "create_django_celery_results",
     "create_processing_tasks",
@@ -26,6 +28,7 @@ __all__ = [
     "create_task_logs",
     "dump",
     "fill",
+    "fill_processing_tasks",
 ]
 
 
