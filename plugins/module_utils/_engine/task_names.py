@@ -34,11 +34,18 @@ def _comparison(database: Database, column: Any) -> Callable[[str], Any]:
     if database.kind == "sqlite":
         # SQLite's LIKE ignores case, its GLOB does not.
         return lambda pattern: column.op("GLOB")(_as_sqlite_glob(pattern))
+    text = exact_name(database, column)
+    return lambda pattern: text.like(pattern, escape=_ESCAPE)
+
+
+def exact_name(database: Database, column: Any) -> Any:
+    """Return *column*'s name as text that is equal only to itself."""
     if database.kind == "mysql":
-        # The usual collations ignore case; bytes do not.
-        as_bytes = sa.cast(column, sa.LargeBinary())
-        return lambda pattern: as_bytes.like(pattern.encode(), escape=_ESCAPE)
-    return lambda pattern: sa.cast(column, sa.Text()).like(pattern, escape=_ESCAPE)
+        from sqlalchemy.dialects.mysql import CHAR
+
+        # The usual collations ignore case; bytes do not, but to them ? would be a part of a character.
+        return sa.collate(sa.cast(column, CHAR(charset="utf8mb4")), "utf8mb4_bin")
+    return sa.cast(column, sa.Text())
 
 
 def _literal(text: str) -> str:
