@@ -19,7 +19,7 @@ from .records import RecordTable
 class Axis:
     """A column to walk along, and the part of the table that is walked.
 
-    ``bound`` limits the walk itself (it should be answered by the column's index), ``extra`` only
+    ``bound`` limits the walk itself (``indexed``: the column's index answers it), ``extra`` only
     what is changed on the way. ``ties`` are the columns that tell rows with equal values apart.
     """
 
@@ -27,10 +27,18 @@ class Axis:
     bound: Any
     extra: Any
     ties: tuple[Any, ...] = ()
+    indexed: bool = False
 
     @property
     def condition(self) -> Any:
         return sa.and_(self.bound, self.extra)
+
+    def look(self, wanted: Any, condition: Any) -> Any:
+        """Return the statement that finds *wanted* of one row on this axis that meets *condition*, if there is one."""
+        statement = sa.select(wanted).where(self.condition, condition).limit(1)
+        # Statistics do not know that a purge has just deleted what matched: a server that expects to meet a row soon
+        # would read the table from its beginning. In the index's order it reads no more than the bound.
+        return statement.order_by(self.column) if self.indexed else statement
 
 
 def whole_table(record: RecordTable) -> Axis:
@@ -50,11 +58,11 @@ def older_than(record: RecordTable, cutoffs: dict[Any, Any]) -> list[Axis]:
     axes: list[Axis] = []
     missing: Any = sa.true()
     for column, cutoff in cutoffs.items():
-        axes.append(Axis(column, column < cutoff, missing, record.primary_key))
+        axes.append(Axis(column, column < cutoff, missing, record.primary_key, record.leads_index(column)))
         if not column.nullable:
             break
         missing = sa.and_(missing, column.is_(None))
-    walkable = all(record.leads_index(axis.column) for axis in axes)
+    walkable = all(axis.indexed for axis in axes)
     if walkable or not record.primary_key:
         return axes
     everywhere = whole_table(record)

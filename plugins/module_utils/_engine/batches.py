@@ -33,6 +33,9 @@ _LARGEST_SIZE = 100_000
 _ROWS_BY_KEY = 500
 _GROWTH = 4.0
 
+#: Why a run ended that has nothing left to do.
+DRAINED = ("drained", "no matching row remains")
+
 #: Changes the rows that meet a condition; returns how many. The flag asks it to go around rows
 #: that other sessions hold.
 Change = Callable[[Any, Any, bool], int]
@@ -56,13 +59,13 @@ class Progress:
 
     changed: int = 0
     batches: int = 0
-    stopped: str = "drained"
-    reason: str = "no matching row remains"
+    stopped: str = DRAINED[0]
+    reason: str = DRAINED[1]
     started: float = field(default_factory=time.monotonic)
 
     @property
     def ended_early(self) -> bool:
-        return self.stopped != "drained"
+        return self.stopped != DRAINED[0]
 
     @property
     def seconds(self) -> float:
@@ -97,6 +100,7 @@ class Walker:
         self.progress = progress
         self._size = float(min(limits.batch_size or _FIRST_SIZE, _FIRST_SIZE))
         self._passed_over: list[tuple[Any, Change]] = []
+        self.locked_out = False  #: rows were left because other sessions held them
 
     def walk(self, axis: Axis, condition: Any, change: Change) -> None:
         """Change the rows on *axis* that meet *condition*, until none is left or a limit is met."""
@@ -125,18 +129,15 @@ class Walker:
             low = high
             self._adapt(size, time.monotonic() - began)
 
-    @property
-    def passed_over(self) -> bool:
-        """Whether some batch met rows that other sessions still held in the sweep."""
-        return bool(self._passed_over)
-
     def sweep(self) -> None:
-        """Try again what was locked."""
+        """Try again what was locked; what still is sets ``locked_out``."""
         again, self._passed_over = self._passed_over, []
         for condition, change in again:
             if self._must_stop():
                 break
             self._batch(condition, change)
+        self.locked_out = self.locked_out or bool(self._passed_over)
+        self._passed_over = []
 
     def _walk_ties(self, axis: Axis, column: Any, low: Any, condition: Any, change: Change) -> Any:
         equal = column == low

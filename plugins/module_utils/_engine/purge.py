@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .batches import Limits, Progress, Walker, free_rows, telling_what_was_done
+from .batches import DRAINED, Limits, Progress, Walker, free_rows, telling_what_was_done
 from .census import Census, take_census, take_totals
 from .chords import Chords
 from .clock import Clock
@@ -212,13 +212,13 @@ class _Purge:
 
     def _delete_records(self, counts: list[RuleCount]) -> None:
         for selection, count in zip(self._selections, counts):
-            for _round in range(_ROUNDS):
+            for round_number in range(_ROUNDS):
                 # Asked again after the walk: rows that came to match behind it belong to this run
                 # too, and only when none is left has the rule done what it says.
                 if self._progress.ended_early:
-                    return
+                    break
                 count.drained = not self._left(selection)
-                if count.drained:
+                if count.drained or (round_number and self._walker.locked_out):
                     break
                 self._walk(selection, count)
 
@@ -230,8 +230,8 @@ class _Purge:
         count.deleted += self._progress.changed - before
 
     def _left(self, selection: Selection) -> bool:
-        statement = sa.select(self._record.identity).where(selection.condition).limit(1)
-        return bool(self._database.rows(statement))
+        looks = (axis.look(self._record.identity, selection.rest) for axis in selection.axes)
+        return any(self._database.rows(look) for look in looks)
 
     def _delete_batch(self, connection: Any, condition: Any, around_locks: bool) -> int:
         if not around_locks:
@@ -253,10 +253,12 @@ class _Purge:
                 )
             count.matched = count.deleted + left
         remaining = sum(one.matched - one.deleted for one in counts)
-        if remaining and not self._progress.ended_early:
+        if not remaining:
+            self._progress.stop(*DRAINED)  # a limit that was met with the last row stopped nothing
+        elif not self._progress.ended_early:
             why = (
                 "other sessions hold locks on rows that match"
-                if self._walker.passed_over
+                if self._walker.locked_out
                 else "rows came to match while it ran"
             )
             self._progress.stop("gate", f"{why}; {remaining:,} remain")

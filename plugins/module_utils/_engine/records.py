@@ -21,9 +21,10 @@ class RecordTable:
     :raises UsageError: when the table or a required column is missing; the text says what is there
     """
 
-    def __init__(self, database: Database, profile: Profile) -> None:
+    def __init__(self, database: Database, profile: Profile, table: Any = None) -> None:
+        """*table* is what :func:`reflect` returned, where that is known already."""
         self.profile = profile
-        self.table = reflect(database, profile.table)
+        self.table = table if table is not None else reflect(database, profile.table)
         if self.table is None:
             raise UsageError(_missing_table(database, profile))
         self._columns = {word: self.table.c[name] for word, name in profile.columns.items() if name in self.table.c}
@@ -84,22 +85,38 @@ class RecordTable:
 
 
 def reflect(database: Database, name: str) -> Any:
-    """Return the table called *name* (``table`` or ``schema.table``); ``None`` if there is none."""
+    """Return the table called *name* (``table`` or ``schema.table``); ``None`` if there is none.
+
+    It knows its columns, its primary key and its indexes. SQLAlchemy's own ``autoload_with`` would ask for all that a
+    table has, which takes several times as long.
+    """
     schema, _dot, bare = name.rpartition(".")
+    where = {"table_name": bare, "schema": schema or None}
     with warnings.catch_warnings():
         # Types and indexes that SQLAlchemy does not know are of no concern here.
         warnings.simplefilter("ignore")
         with database.transaction() as connection:
+            inspector = sa.inspect(connection)
             try:
-                return sa.Table(
-                    bare,
-                    sa.MetaData(),
-                    schema=schema or None,
-                    autoload_with=connection,
-                    resolve_fks=False,
-                )
+                columns = inspector.get_columns(**where)
             except sa.exc.NoSuchTableError:
-                return None
+                columns = []
+            if not columns:
+                return None  # SQLAlchemy 1.4 raises nothing on SQLite
+            key = inspector.get_pk_constraint(**where)["constrained_columns"]
+            indexes = inspector.get_indexes(**where)
+    table = sa.Table(
+        bare,
+        sa.MetaData(),
+        *(sa.Column(column["name"], column["type"], nullable=column["nullable"]) for column in columns),
+        sa.PrimaryKeyConstraint(*key),
+        schema=schema or None,
+    )
+    for index in indexes:
+        # None stands for an expression.
+        if None not in index["column_names"]:
+            sa.Index(index["name"], *(table.c[column] for column in index["column_names"]))
+    return table
 
 
 def find_profiles(database: Database) -> list[str]:

@@ -22,7 +22,6 @@ from .chords import Chords
 from .clock import Clock
 from .database import Database
 from .libraries import sa
-from .profiles import Profile
 from .records import RecordTable, reflect
 from .rules import PurgeRule
 
@@ -70,9 +69,9 @@ class RelatedTables:
         everything = any(rule.all for rule in rules)
         age = timedelta(0) if everything else age_of_followers(rules)
         self._followers = [
-            self._follower(profile, clock, None if everything else age)
+            self._follower(RecordTable(database, profile, table), clock, None if everything else age)
             for profile in record.profile.followers
-            if age is not None and reflect(database, profile.table) is not None
+            if age is not None and (table := reflect(database, profile.table)) is not None
         ]
 
     def plan(self, condition: Any) -> list[RelatedCount]:
@@ -121,8 +120,7 @@ class RelatedTables:
             walker.walk(axis, follower.rest, delete)
         return walker.progress.changed
 
-    def _follower(self, profile: Profile, clock: Clock, age: timedelta | None) -> _Follower:
-        follower = RecordTable(self._database, profile)
+    def _follower(self, follower: RecordTable, clock: Clock, age: timedelta | None) -> _Follower:
         if age is None:
             return _Follower(follower, (whole_table(follower),), sa.true())
         cutoffs = {column: clock.moment(column, age) for column in follower.age_columns}

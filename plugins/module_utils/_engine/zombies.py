@@ -139,18 +139,18 @@ class _Zombies:
         self.targets = [self._target(rule) for rule in rules]
 
     def run(self, check: bool, rows: bool = True) -> ZombieResult:
-        conditions = [target.condition for target in self.targets]
+        conditions = [self.endable(target) for target in self.targets]
         before = take_census(self._database, self._record, self._statuses, conditions)
-        counts = [
-            ZombieCount(target.rule, self._record.name, self.end(target.rule), matched)
-            for target, matched in zip(self.targets, before.matched)
-        ]
+        counts = []
+        for target, writable in zip(self.targets, before.matched):
+            unwritable = self._count_unwritable(target)
+            count = ZombieCount(target.rule, self._record.name, self.end(target.rule), writable + unwritable)
+            count.unwritable = unwritable
+            counts.append(count)
         shown: list[ZombieRow] = []
         for target, count in zip(self.targets, counts):
-            if count.matched:
-                count.unwritable = self._count_unwritable(target)
-                if rows and len(shown) < _SHOWN_ROWS:
-                    shown += self._show(target, _SHOWN_ROWS - len(shown))
+            if rows and count.matched and len(shown) < _SHOWN_ROWS:
+                shown += self._show(target, _SHOWN_ROWS - len(shown))
         if check:
             after = self._predict(before, counts)
         else:
@@ -236,15 +236,11 @@ class _Zombies:
         ]
 
     def _count_unwritable(self, target: _Target) -> int:
-        writable = self._writable(target)
-        statement = (
-            sa.select(sa.func.count())
-            .select_from(self._record.table)
-            .where(target.condition, sa.not_(sa.func.coalesce(writable, sa.false())))
-        )
         if self._record.profile.result_format is None:
             return 0
-        return int(self._database.value(statement))
+        writable = sa.case((self._writable(target), 1), else_=0)
+        counted = sa.select(sa.func.count()).select_from(self._record.table)
+        return int(self._database.value(counted.where(target.condition, writable == 0)))
 
     def _show(self, target: _Target, most: int) -> list[ZombieRow]:
         record = self._record
@@ -282,11 +278,8 @@ class _Zombies:
 
     def _predict(self, before: Census, counts: list[ZombieCount]) -> Census:
         after = dict(before.by_status)
-        if sum(one.unwritable for one in counts):
-            # Which statuses the rows in foreign encodings have was not counted.
-            return census_of(after, before.size)
         for status, number in before.matched_by_status.items():
             after[status] -= number
         for count in counts:
-            after[count.status] = after.get(count.status, 0) + count.matched
+            after[count.status] = after.get(count.status, 0) + count.matched - count.unwritable
         return census_of({one: n for one, n in after.items() if n}, before.size)
