@@ -26,7 +26,7 @@ class Clock:
     """
 
     def __init__(self, database: Database, record: RecordTable) -> None:
-        self.utc, local = _server_time(database)
+        self.utc, local = server_time(database)
         self.local_offset = timedelta(minutes=round((local - self.utc).total_seconds() / 60))
         self._offset = self._naive_offset(database, record)
 
@@ -81,7 +81,8 @@ def _is_mysql_timestamp(column: Any) -> bool:
     return "mysql" in dialect and type(column.type).__name__ == "TIMESTAMP"
 
 
-def _server_time(database: Database) -> tuple[datetime, datetime]:
+def server_time(database: Database) -> tuple[datetime, datetime]:
+    """Return the time by the database's clock, without a zone: in UTC, and in its session's zone."""
     if database.kind == "postgresql":
         utc, local = database.rows(
             sa.select(

@@ -1,0 +1,208 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The schedule of django-celery-beat, changed as its own models would.
+
+Beat reads its tables at intervals. It looks at one row that says when the schedule was last changed,
+which Django's signals move; plain SQL sends no signals, so each change here moves it too, in the
+same transaction. Source: ``django_celery_beat/models.py`` and ``schedulers.py``, 2.6 to 2.9.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .clock import server_time
+from .crontab import format_crontab
+from .database import Database
+from .errors import UsageError
+from .libraries import sa
+from .records import reflect
+
+TASK_TABLE = "django_celery_beat_periodictask"
+_CRONTAB_TABLE = "django_celery_beat_crontabschedule"
+_CHANGES_TABLE = "django_celery_beat_periodictasks"
+_SCHEDULES = ("interval_id", "crontab_id", "solar_id", "clocked_id")
+#: What a new row holds where nothing else is said: none of these columns has a default in SQL.
+_NEW = {
+    "args": "[]",
+    "kwargs": "{}",
+    "headers": "{}",
+    "description": "",
+    "enabled": True,
+    "one_off": False,
+    "total_run_count": 0,
+}
+
+
+@dataclass(frozen=True)
+class PeriodicTask:
+    """One row of the schedule; ``crontab`` is ``None`` where it has a schedule of another kind."""
+
+    name: str
+    task: str
+    enabled: bool
+    crontab: str | None
+    timezone: str | None
+    args: Any
+    kwargs: Any
+    queue: str | None
+    priority: int | None
+    expire_seconds: int | None
+    description: str
+
+
+class Beat:
+    """The periodic tasks in a database.
+
+    :raises UsageError: when it has no tables of django-celery-beat
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        tables = [reflect(database, name) for name in (TASK_TABLE, _CRONTAB_TABLE, _CHANGES_TABLE)]
+        if any(table is None for table in tables):
+            raise UsageError(
+                f"{database.name} has no table {TASK_TABLE}. Either it is not the application's "
+                "database, or the application does not keep its schedule in django-celery-beat."
+            )
+        self._tasks, self._crontabs, self._changes = tables
+
+    def count(self) -> int:
+        """Return how many periodic tasks there are, enabled or not."""
+        return int(self._database.value(sa.select(sa.func.count()).select_from(self._tasks)))
+
+    def usual_timezone(self) -> str:
+        """Return the time zone that most crontab schedules have; ``UTC`` where there is none."""
+        zone, number = self._crontabs.c.timezone, sa.func.count()
+        rows = self._database.rows(sa.select(zone).group_by(zone).order_by(number.desc(), zone).limit(1))
+        return str(rows[0][0]) if rows else "UTC"
+
+    def find(self, name: str) -> PeriodicTask | None:
+        """Return the task called *name*."""
+        rows = self._database.rows(
+            sa.select(self._tasks, *(self._crontabs.c[one].label(f"crontab_{one}") for one in _CRONTAB_COLUMNS))
+            .select_from(self._tasks.outerjoin(self._crontabs, self._tasks.c.crontab_id == self._crontabs.c.id))
+            .where(self._tasks.c.name == name)
+        )
+        return _periodic_task(rows[0]) if rows else None
+
+    def delete(self, name: str) -> None:
+        """Delete the task called *name*, and tell beat."""
+        now = self._now()
+        with self._database.transaction() as connection:
+            # Told first: a beat that is about to save an entry then reads the schedule anew.
+            self._tell(connection, now)
+            connection.execute(sa.delete(self._tasks).where(self._tasks.c.name == name))
+
+    def save(self, name: str, values: Mapping[str, Any], crontab: Mapping[str, str] | None) -> None:
+        """Make or change the task called *name*, and tell beat.
+
+        :param values: columns of the task
+        :param crontab: columns of its crontab schedule; ``None`` leaves the schedule as it is
+        """
+        now = self._now()
+        with self._database.transaction() as connection:
+            found = connection.execute(
+                sa.select(self._tasks.c.id, self._tasks.c.enabled).where(self._tasks.c.name == name)
+            ).first()
+            columns = dict(values)
+            if crontab is not None:
+                columns.update(dict.fromkeys(_SCHEDULES, None))
+                columns["crontab_id"] = self._crontab(connection, crontab)
+            columns["date_changed"] = _as_kept(now, self._tasks.c.date_changed)
+            if found is None:
+                statement: Any = sa.insert(self._tasks).values({**_NEW, "name": name, **columns})
+            else:
+                if bool(columns.get("enabled", found.enabled)) != bool(found.enabled):
+                    # As its models do: with the time of a long gone run it would fire at once.
+                    columns["last_run_at"] = None
+                statement = sa.update(self._tasks).where(self._tasks.c.id == found.id).values(columns)
+            connection.execute(statement)
+            self._tell(connection, now)
+
+    def _crontab(self, connection: Any, crontab: Mapping[str, str]) -> int:
+        """Return the id of the crontab schedule, shared with other tasks as beat shares it."""
+        table = self._crontabs
+        found = connection.execute(
+            sa.select(table.c.id).where(*(table.c[one] == value for one, value in crontab.items())).order_by(table.c.id)
+        ).scalar()
+        if found is None:
+            found = connection.execute(sa.insert(table).values(dict(crontab))).inserted_primary_key[0]
+        return int(found)
+
+    def _tell(self, connection: Any, moment: datetime) -> None:
+        """Move the time of the last change forward, whatever clock it was written by.
+
+        Beat compares it with what it last saw. Where the application's clock is ahead of the
+        database's, the present time lies before that, and the change would be missed.
+        """
+        table = self._changes
+        last = connection.execute(sa.select(table.c.last_update).where(table.c.ident == 1).with_for_update()).scalar()
+        now = _as_kept(moment, table.c.last_update)
+        if last is None:
+            connection.execute(sa.insert(table).values(ident=1, last_update=now))
+            return
+        moved = max(now, last + timedelta(milliseconds=1))
+        connection.execute(sa.update(table).where(table.c.ident == 1).values(last_update=moved))
+
+    def _now(self) -> datetime:
+        # The database's clock, not this host's: set far ahead, it would hide the application's own
+        # changes from beat.
+        return server_time(self._database)[0].replace(tzinfo=timezone.utc)
+
+
+_CRONTAB_COLUMNS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone")
+
+
+def _periodic_task(row: Any) -> PeriodicTask:
+    parts = {one: getattr(row, f"crontab_{one}") for one in _CRONTAB_COLUMNS}
+    return PeriodicTask(
+        name=row.name,
+        task=row.task,
+        enabled=bool(row.enabled),
+        crontab=format_crontab(parts) if parts["minute"] is not None else None,
+        timezone=parts["timezone"],
+        args=_decoded(row.args),
+        kwargs=_decoded(row.kwargs),
+        queue=row.queue,
+        priority=row.priority,
+        expire_seconds=row.expire_seconds,
+        description=row.description,
+    )
+
+
+def _as_kept(moment: datetime, column: Any) -> datetime:
+    """Return *moment* as Django writes it: UTC, without its zone where the column keeps none."""
+    return moment if getattr(column.type, "timezone", False) else moment.replace(tzinfo=None)
+
+
+def _decoded(text: str) -> Any:
+    """Return what *text* says as JSON; *text* itself where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def describe(task: PeriodicTask | None) -> str:
+    """Return the state of *task* in words: ``enabled at 0 3 * * * (UTC)``."""
+    if task is None:
+        return "absent"
+    when = f" at {task.crontab} ({task.timezone})" if task.crontab else ""
+    return f"{'enabled' if task.enabled else 'disabled'}{when}"
+
+
+def task_diff(name: str, before: PeriodicTask | None, after: PeriodicTask | None) -> dict[str, Any]:
+    """Return the row before and after, as ``--diff`` shows it."""
+    return {
+        "before_header": name,
+        "after_header": name,
+        "before": asdict(before) if before else {},
+        "after": asdict(after) if after else {},
+    }
