@@ -173,7 +173,7 @@ class Walker:
             return True
         if limits.stop_file and os.path.exists(limits.stop_file):
             progress.stop("stop_file", f"the file {limits.stop_file} is there")
-        elif limits.time_budget and progress.seconds >= limits.time_budget.total_seconds():
+        elif limits.time_budget is not None and progress.seconds >= limits.time_budget.total_seconds():
             progress.stop("time_budget", f"{progress.seconds:.0f} s have passed")
         elif limits.max_rows is not None and progress.changed >= limits.max_rows:
             progress.stop("max_rows", f"{progress.changed:,} rows are done")

@@ -89,7 +89,7 @@ def take_census(
     return Census(sum(by_status.values()), size, dict(sorted(by_status.items())), matched, matched_by_status)
 
 
-def take_totals(database: Database, record: RecordTable) -> Census:
+def take_totals(database: Database, record: RecordTable, statuses: Statuses) -> Census:
     """Tell how many rows *record* has, without reading all of them where they are many.
 
     Counting every row of a large table twice would take as long as purging it.
@@ -98,5 +98,7 @@ def take_totals(database: Database, record: RecordTable) -> Census:
     about = estimate_rows(database, record.table)
     if about is not None and about > _COUNTED_ROWS:
         return Census(about, size, estimated=True)
-    counted = database.value(sa.select(sa.func.count()).select_from(record.table))
-    return Census(int(counted), size)
+    counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
+    if counted > _COUNTED_ROWS:
+        return Census(counted, size)
+    return take_census(database, record, statuses, ())

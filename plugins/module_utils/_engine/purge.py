@@ -129,13 +129,14 @@ class _Purge:
 
     def run(self, check: bool, by_status: bool) -> PurgeResult:
         counts = [RuleCount(one.rule, 0) for one in self._selections]
-        if check or by_status or self._limits.max_percent is not None:
+        by_status = by_status or check or self._limits.max_percent is not None
+        if by_status:
             before = self._count()
             for count, matched in zip(counts, before.matched):
                 count.matched = matched
             self._refuse_too_many(before)
         else:
-            before = take_totals(self._database, self._record)
+            before = self._totals()
         if check:
             related = self._related.plan(sa.or_(*self._conditions))
             after, remaining = before.without_matched(), before.all_matched
@@ -167,10 +168,13 @@ class _Purge:
             self._rehearsal.status(self._statuses.column),
         )
 
+    def _totals(self) -> Census:
+        return take_totals(self._database, self._record, self._statuses)
+
     def _after(self, before: Census, by_status: bool, remaining: int, deleted: int) -> Census:
         if by_status:
             return self._count()
-        after = take_totals(self._database, self._record)
+        after = self._totals()
         if before.estimated:
             # The server's own estimate may be seconds behind.
             return replace(after, total=max(before.total - deleted, remaining), estimated=True)
@@ -245,13 +249,11 @@ class _Purge:
 
     def _remaining(self, counts: list[RuleCount]) -> int:
         """Return how many rows still match, and see that the run says why."""
-        for selection, count in zip(self._selections, counts):
-            left = 0
-            if not count.drained:
-                left = self._database.value(
-                    sa.select(sa.func.count()).select_from(self._record.table).where(selection.condition)
-                )
-            count.matched = count.deleted + left
+        drained = all(count.drained for count in counts)
+        # In one census, where a row counts for one rule only.
+        left = [0] * len(counts) if drained else self._count().matched
+        for count, number in zip(counts, left):
+            count.matched = count.deleted + number
         remaining = sum(one.matched - one.deleted for one in counts)
         if not remaining:
             self._progress.stop(*DRAINED)  # a limit that was met with the last row stopped nothing

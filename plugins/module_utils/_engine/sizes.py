@@ -57,7 +57,8 @@ def estimate_rows(database: Database, table: Any) -> int | None:
 
 def regclass(database: Database, table: Any) -> Any:
     """Return the expression that names *table* to PostgreSQL's functions."""
-    return sa.func.to_regclass(database.quote(table))
+    # A quoted name is meant for a statement, where the drivers want % doubled; here it is a value.
+    return sa.func.to_regclass(database.quote(table).replace("%%", "%"))
 
 
 def _postgresql(database: Database, table: Any) -> Size:
