@@ -230,7 +230,8 @@ class _Zombies:
         note = record.find("traceback")
         if note is not None:
             was = sa.func.coalesce(sa.cast(record.column("status"), sa.String(50)), "")
-            values[note.name] = sa.literal(f"{reason}; the status was ").concat(was)
+            # First, for MySQL and MariaDB read what an assignment before it has written.
+            values = {note.name: sa.literal(f"{reason}; the status was ").concat(was), **values}
         return [
             (payload.condition, {**values, **payload.values}) for payload in payloads(record, self.end(rule), reason)
         ]
