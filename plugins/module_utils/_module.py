@@ -91,35 +91,38 @@ ZOMBIE_RULES: Specification = {
 Work = Callable[[AnsibleModule, Database], Specification]
 
 
+def new_module(own: Specification, *, table: bool = True, required_by: dict[str, str] | None = None) -> AnsibleModule:
+    """Return the module with the options that say where the database is, and its *own*.
+
+    :param table: whether it takes ``profile``, ``table`` and ``columns``
+    """
+    return AnsibleModule(
+        argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
+        mutually_exclusive=[("database_url", "compose")],
+        required_one_of=[("database_url", "compose")],
+        required_by=required_by or {},
+        supports_check_mode=True,
+    )
+
+
 def run_module(
     own: Specification,
     work: Work,
     *,
     table: bool = True,
     reads: bool = False,
-    on_error: Callable[[CleanupError], Specification] | None = None,
+    required_by: dict[str, str] | None = None,
 ) -> None:
     """Run a module: read its arguments, open the database, and exit with what *work* returns.
 
-    :param own: the module's own options
-    :param table: whether it takes ``profile``, ``table`` and ``columns``
     :param reads: whether it only reads, in every mode
-    :param on_error: what to return where the database cannot be opened; to fail where not given
     """
-    module = AnsibleModule(
-        argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
-        mutually_exclusive=[("database_url", "compose")],
-        required_one_of=[("database_url", "compose")],
-        supports_check_mode=True,
-    )
+    module = new_module(own, table=table, required_by=required_by)
     try:
         with open_database(module, read_only=reads or module.check_mode) as database:
             result = work(module, database)
     except CleanupError as error:
-        if on_error is not None:
-            result = on_error(error)
-        else:
-            module.fail_json(msg=str(error), changed=error.changed)
+        module.fail_json(msg=str(error), changed=error.changed)
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**{"changed": False, **result})

@@ -146,7 +146,12 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat, describe, task_diff
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import (
+    Beat,
+    describe,
+    task_diff,
+    task_document,
+)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cleanup import (
     NAME,
     STATES,
@@ -177,12 +182,12 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         report.append(f"  Own cleanup task {params['own_task']}: {describe(own)}")
     return {
         "changed": result.changed,
-        "before": asdict(result.before) if result.before else None,
-        "after": asdict(result.after) if result.after else None,
+        "before": task_document(result.before),
+        "after": task_document(result.after),
         "recreation": asdict(result.recreation),
         "beat_notified": result.changed and not module.check_mode,
         "periodic_tasks": result.periodic_tasks,
-        "own_task": asdict(own) if own else None,
+        "own_task": task_document(own),
         "report": report,
         "diff": task_diff(NAME, result.before, result.after),
     }

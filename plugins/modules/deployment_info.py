@@ -9,7 +9,8 @@ module: deployment_info
 short_description: Look a deployment of a Celery application over
 version_added: 1.0.0
 description:
-  - Finds a deployment's database and the record tables in it, and tells what is wrong and what to do about it.
+  - Finds a deployment's services, its database and the record tables in it, and tells what is wrong and what to do about it.
+  - Given a Compose project, it also asks the application in its container how it is configured, and whether worker and beat run.
   - It does not fail on a broken deployment. What is wrong is in RV(findings).
 author:
   - fleetops.celery contributors (@fleetops)
@@ -32,6 +33,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+services:
+  description: The containers of the Compose project, running or not. Empty where O(compose) is not given.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - service: celery_beat
+      container: shop-celery_beat-1
+      image: shop-backend
+      state: running
+      health:
+      roles: [beat]
+beat:
+  description: The schedule in django-celery-beat, and how the application is configured. Values are V(none) where they are not known.
+  returned: success
+  type: dict
+  sample:
+    periodic_tasks: 10
+    backend_cleanup_enabled: false
+    result_expires: 86400.0
+    timezone: UTC
+    versions: {"celery": "5.6.3", "django-celery-beat": "2.9.0", "django-celery-results": "2.6.0"}
 database:
   description: The database.
   returned: success
@@ -62,11 +85,14 @@ findings:
   elements: dict
   contains:
     severity:
-      description: V(error) where nothing can be done before it is mended, else V(warning).
+      description: V(error) where the deployment does not do its work, V(warning) where it soon may not, or does what nobody wants.
       type: str
       sample: warning
     code:
-      description: A name for this kind of finding, V(database_unreachable) or V(no_record_table).
+      description:
+        - A name for this kind of finding, such as V(database_unreachable), V(beat_not_running), V(worker_not_running), V(beat_not_scheduling),
+          V(rights_missing), V(index_missing), V(referenced), V(reference_without_index), V(id_nearly_used_up), V(backend_cleanup_returns),
+          V(backend_cleanup_enabled), V(results_never_expire), V(stale_schedule_file) or V(periodic_task_unknown).
       type: str
       sample: no_record_table
     message:
@@ -82,36 +108,46 @@ findings:
 from dataclasses import asdict
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.deployment import (
     Survey,
-    survey,
+    survey_database,
+    survey_project,
     unreachable,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import PROFILES
-from ansible_collections.fleetops.celery.plugins.module_utils._module import run_module
-
-
-def work(_module: AnsibleModule, database: Database) -> dict[str, Any]:
-    return as_result(survey(database))
-
-
-def without_database(error: CleanupError) -> dict[str, Any]:
-    return as_result(Survey(None, None, None, [], [unreachable(error)]))
+from ansible_collections.fleetops.celery.plugins.module_utils._module import new_module, open_database
 
 
 def as_result(found: Survey) -> dict[str, Any]:
+    known = found.configuration
     return {
+        "services": [asdict(service) for service in found.services],
         "database": {"kind": found.kind, "name": found.name, "version": found.version},
         "profiles": [{"profile": name, "table": PROFILES[name].table} for name in found.profiles],
+        "beat": {
+            "periodic_tasks": found.periodic_tasks,
+            "backend_cleanup_enabled": found.builtin_enabled,
+            "result_expires": known.result_expires if known else None,
+            "timezone": known.timezone if known else None,
+            "versions": known.versions if known else {},
+        },
         "findings": [asdict(finding) for finding in found.findings],
     }
 
 
 def main() -> None:
-    run_module({}, work, table=False, reads=True, on_error=without_database)
+    module = new_module({}, table=False)
+    compose = module.params["compose"]
+    found = survey_project(compose) if compose else Survey()
+    try:
+        with open_database(module, read_only=True) as database:
+            survey_database(found, database)
+    except CleanupError as error:
+        # Where the project was not found, nothing more can be said of its database.
+        if not any(finding.code == "project_not_found" for finding in found.findings):
+            found.findings.append(unreachable(error))
+    module.exit_json(changed=False, **as_result(found))
 
 
 if __name__ == "__main__":

@@ -137,11 +137,15 @@ report:
   sample: ['cleanup-celery-results: absent → enabled at 0 3 * * * (Europe/Berlin)']
 """
 
-from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat, describe, task_diff
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import (
+    Beat,
+    describe,
+    task_diff,
+    task_document,
+)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.scheduling import COLUMNS, remove_task, set_task
 from ansible_collections.fleetops.celery.plugins.module_utils._module import run_module
@@ -158,8 +162,8 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     changed = before != after
     return {
         "changed": changed,
-        "before": asdict(before) if before else None,
-        "after": asdict(after) if after else None,
+        "before": task_document(before),
+        "after": task_document(after),
         "beat_notified": changed and not check,
         "report": [f"{name}: {describe(before)}" + (f" → {describe(after)}" if changed else "")],
         "diff": task_diff(name, before, after),

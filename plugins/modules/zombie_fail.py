@@ -53,6 +53,13 @@ options:
       reason:
         description: What is recorded as the reason. The rule in words where not given.
         type: str
+  proof:
+    description:
+      - With V(containers), the containers of the project are asked about the process that each started row names.
+        A row whose container or process is gone is ended at any age, a row whose process lives at none, and where that cannot be known
+        its age decides. It needs O(compose), a result table of Celery with JSON results, and that all workers of the project run on this host.
+    type: str
+    choices: [containers]
 seealso:
   - module: fleetops.celery.results_info
   - module: fleetops.celery.results_purge
@@ -74,6 +81,12 @@ EXAMPLES = r"""
         reason: The worker was restarted
   check_mode: true
   diff: true
+
+- name: Fail what a worker left behind that was killed, and nothing that still runs
+  fleetops.celery.zombie_fail:
+    compose:
+      project_dir: /srv/shop
+    proof: containers
 
 - name: Close abandoned reading sessions
   fleetops.celery.zombie_fail:
@@ -99,7 +112,9 @@ rules:
   elements: dict
   sample: [{"name": "running", "table": "processing_tasks", "set_status": "FAILURE", "matched": 2, "ended": 2, "unwritable": 0}]
 rows:
-  description: The first 100 of the rows, as they were found, the oldest of each rule first.
+  description:
+    - The first 100 of the rows, as they were found, the oldest of each rule first.
+    - With O(proof), C(verdict) is V(container_gone), V(container_stopped), V(container_restarted), V(process_gone) or V(unknown).
   returned: success
   type: list
   elements: dict
@@ -112,6 +127,7 @@ rows:
       since: '2026-11-20T01:02:03+00:00'
       age_seconds: 349977
       writable: true
+      verdict:
 report:
   description: The same in readable lines.
   returned: success
@@ -130,6 +146,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.database i
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     zombie_document,
 )
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import find_containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
     census_diff,
@@ -155,7 +172,9 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     rules = given_rules(module.params["rules"])
     check = module.check_mode
     chosen = parse_zombie_rules(rules) if rules is not None else profile.zombie_rules
-    results = [fail_zombies(database, RecordTable(database, profile), chosen, check=check)]
+    containers = find_containers(module.params["compose"]) if module.params["proof"] else None
+    record = RecordTable(database, profile)
+    results = [fail_zombies(database, record, chosen, check=check, containers=containers)]
     if rules is None:
         results += fail_zombies_of_dependents(database, profile, check=check)
     return {
@@ -166,7 +185,11 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module({"rules": ZOMBIE_RULES}, work)
+    run_module(
+        {"rules": ZOMBIE_RULES, "proof": {"type": "str", "choices": ["containers"]}},
+        work,
+        required_by={"proof": "compose"},
+    )
 
 
 if __name__ == "__main__":

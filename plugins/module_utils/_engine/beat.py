@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -55,6 +55,8 @@ class PeriodicTask:
     priority: int | None
     expire_seconds: int | None
     description: str
+    last_run_at: datetime | None = field(default=None, compare=False)
+    date_changed: datetime | None = field(default=None, compare=False)
 
 
 class Beat:
@@ -85,16 +87,31 @@ class Beat:
 
     def find(self, name: str) -> PeriodicTask | None:
         """Return the task called *name*."""
+        return next(iter(self._read(self._tasks.c.name == name)), None)
+
+    def tasks(self) -> list[PeriodicTask]:
+        """Return all tasks, by name."""
+        return self._read(sa.true())
+
+    def now(self) -> datetime:
+        """Return the time by the database's clock, aware, in UTC.
+
+        Not by this host's clock: set far ahead, it would hide the application's own changes from beat.
+        """
+        return server_time(self._database)[0].replace(tzinfo=timezone.utc)
+
+    def _read(self, condition: Any) -> list[PeriodicTask]:
         rows = self._database.rows(
             sa.select(self._tasks, *(self._crontabs.c[one].label(f"crontab_{one}") for one in _CRONTAB_COLUMNS))
             .select_from(self._tasks.outerjoin(self._crontabs, self._tasks.c.crontab_id == self._crontabs.c.id))
-            .where(self._tasks.c.name == name)
+            .where(condition)
+            .order_by(self._tasks.c.name)
         )
-        return _periodic_task(rows[0]) if rows else None
+        return [_periodic_task(row) for row in rows]
 
     def delete(self, name: str) -> None:
         """Delete the task called *name*, and tell beat."""
-        now = self._now()
+        now = self.now()
         with self._database.transaction() as connection:
             # Told first: a beat that is about to save an entry then reads the schedule anew.
             self._tell(connection, now)
@@ -106,7 +123,7 @@ class Beat:
         :param values: columns of the task
         :param crontab: columns of its crontab schedule; ``None`` leaves the schedule as it is
         """
-        now = self._now()
+        now = self.now()
         with self._database.transaction() as connection:
             found = connection.execute(
                 sa.select(self._tasks.c.id, self._tasks.c.enabled).where(self._tasks.c.name == name)
@@ -151,11 +168,6 @@ class Beat:
         moved = max(now, last + timedelta(milliseconds=1))
         connection.execute(sa.update(table).where(table.c.ident == 1).values(last_update=moved))
 
-    def _now(self) -> datetime:
-        # The database's clock, not this host's: set far ahead, it would hide the application's own
-        # changes from beat.
-        return server_time(self._database)[0].replace(tzinfo=timezone.utc)
-
 
 _CRONTAB_COLUMNS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone")
 
@@ -174,7 +186,16 @@ def _periodic_task(row: Any) -> PeriodicTask:
         priority=row.priority,
         expire_seconds=row.expire_seconds,
         description=row.description,
+        last_run_at=_aware(row.last_run_at),
+        date_changed=_aware(row.date_changed),
     )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """Return a date of Django's as an aware one in UTC."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
 
 
 def _as_kept(moment: datetime, column: Any) -> datetime:
@@ -198,11 +219,18 @@ def describe(task: PeriodicTask | None) -> str:
     return f"{'enabled' if task.enabled else 'disabled'}{when}"
 
 
+def task_document(task: PeriodicTask | None) -> dict[str, Any] | None:
+    """Return *task* as plain data, without the dates that beat moves; ``None`` for none."""
+    if task is None:
+        return None
+    return {key: value for key, value in asdict(task).items() if key not in ("last_run_at", "date_changed")}
+
+
 def task_diff(name: str, before: PeriodicTask | None, after: PeriodicTask | None) -> dict[str, Any]:
     """Return the row before and after, as ``--diff`` shows it."""
     return {
         "before_header": name,
         "after_header": name,
-        "before": asdict(before) if before else {},
-        "after": asdict(after) if after else {},
+        "before": task_document(before) or {},
+        "after": task_document(after) or {},
     }

@@ -145,6 +145,17 @@ def _database(containers: list[Container], service: str | None) -> tuple[Contain
     return found[0]
 
 
+def is_database(container: Container) -> bool:
+    """Whether *container* is a PostgreSQL, MariaDB or MySQL server."""
+    return _recognise(container) is not None
+
+
+def project_containers(docker: Docker, compose: Mapping[str, Any]) -> list[Container]:
+    """Return all containers of the project that *compose* describes, running or not."""
+    running = _containers(docker, compose)
+    return docker.all({PROJECT_LABEL: running[0].labels[PROJECT_LABEL]})
+
+
 def _recognise(container: Container) -> _Server | None:
     # registry/owner/name:tag@digest → name
     image = container.image.partition("@")[0].rpartition("/")[2].partition(":")[0]

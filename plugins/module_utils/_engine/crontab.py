@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from datetime import datetime, timedelta
+from datetime import timezone as datetime_timezone
 from typing import NamedTuple
 
 from .errors import UsageError
@@ -91,3 +93,39 @@ def _number(field: _Field, text: str) -> int | None:
     if text.isdigit() and field.lowest <= int(text) <= field.highest:
         return int(text)
     return None
+
+
+def previous_due(line: str, timezone: str, before: datetime) -> datetime | None:
+    """Return when *line* was last due, in UTC, at or before *before* (aware); ``None`` if not within a year."""
+    columns = parse_crontab(line)
+    values = {field.column: _values(field, columns[field.column]) for field in _FIELDS}
+    local = before.astimezone(zoneinfo.ZoneInfo(timezone))
+    times = sorted(((hour, minute) for hour in values["hour"] for minute in values["minute"]), reverse=True)
+    for days in range(366):
+        day = (local - timedelta(days=days)).date()
+        # Celery wants both the day of the month and the day of the week, unlike cron.
+        if (
+            day.day not in values["day_of_month"]
+            or day.month not in values["month_of_year"]
+            or day.isoweekday() % 7 not in values["day_of_week"]
+        ):
+            continue
+        for hour, minute in times:
+            due = datetime(day.year, day.month, day.day, hour, minute, tzinfo=local.tzinfo)
+            if due <= local:
+                return due.astimezone(datetime_timezone.utc)
+    return None
+
+
+def _values(field: _Field, text: str) -> set[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        match = _PART.fullmatch(part)
+        if match is None:
+            continue
+        first, last = match["first"], match["last"]
+        low = field.lowest if first == "*" else _number(field, first) or 0
+        high = field.highest if first == "*" else _number(field, last or first) or 0
+        span = range(low, high + 1) if low <= high else [*range(low, field.highest + 1), *range(field.lowest, high + 1)]
+        found.update(list(span)[:: int(match["step"] or 1)])
+    return found

@@ -82,7 +82,7 @@ class Database:
             # SQLite would make an empty file of that name.
             raise UsageError(f"{self.name} does not exist where this ran.")
         try:
-            with self._translated(connected=False):
+            with self.translated(connected=False):
                 self._engine = sa.create_engine(
                     self._url,
                     future=True,
@@ -145,13 +145,13 @@ class Database:
     def transaction(self) -> Iterator[Any]:
         """Give the connection for one transaction."""
         connection = self._connection
-        with self._translated(connected=True), connection.begin():
+        with self.translated(connected=True), connection.begin():
             yield connection
 
     def outside_transaction(self, statement: Any) -> list[Any]:
         """Run a statement that must not be inside a transaction, such as ``VACUUM``."""
         self._connection  # noqa: B018 (opens it, with errors in words)
-        with self._translated(connected=True), self._engine.connect() as connection:
+        with self.translated(connected=True), self._engine.connect() as connection:
             autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.kind != "sqlite":
                 self._configure(autocommit)
@@ -163,7 +163,7 @@ class Database:
         return str(self._connection.dialect.identifier_preparer.format_table(table))
 
     def inspector(self) -> Any:
-        with self._translated(connected=True):
+        with self.translated(connected=True):
             return sa.inspect(self._engine_of_connection())
 
     def _engine_of_connection(self) -> Any:
@@ -178,7 +178,8 @@ class Database:
         return bool(getattr(self._connection.dialect, "is_mariadb", False))
 
     @contextmanager
-    def _translated(self, connected: bool) -> Iterator[None]:
+    def translated(self, connected: bool = True) -> Iterator[None]:
+        """Turn exceptions of SQLAlchemy and its drivers into errors in words."""
         try:
             yield
         except (sa.exc.DBAPIError, sa.exc.InterfaceError) as error:

@@ -2,65 +2,108 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looking a deployment over, whatever state it is in."""
+"""Looking a deployment over, whatever state it is in.
+
+What is wrong becomes a finding, never an exception.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from .application import CeleryProcess, Configuration, celery_processes
+from .beat import Beat
+from .builtin_cleanup import NAME
+from .compose import project_containers
 from .database import Database
-from .errors import CleanupError
+from .docker import Docker
+from .errors import CleanupError, UsageError
+from .examine_beat import examine_schedule
+from .examine_project import (
+    Service,
+    examine_configuration,
+    examine_processes,
+    list_services,
+    read_application,
+)
+from .examine_tables import examine_table
+from .findings import Finding, error, warning
 from .profiles import PROFILES
 from .records import find_profiles
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that is wrong, and what to do about it. ``severity``: ``error`` or ``warning``."""
-
-    severity: str
-    code: str
-    message: str
-    fix: str
-
-
-@dataclass(frozen=True)
+@dataclass
 class Survey:
-    """What was found in a deployment's database; ``version`` is the server's."""
+    """What was found. ``kind``, ``name`` and ``version`` are the database's."""
 
-    kind: str | None
-    name: str | None
-    version: str | None
-    profiles: list[str]
-    findings: list[Finding]
+    services: list[Service] = field(default_factory=list)
+    kind: str | None = None
+    name: str | None = None
+    version: str | None = None
+    profiles: list[str] = field(default_factory=list)
+    configuration: Configuration | None = None
+    periodic_tasks: int | None = None
+    builtin_enabled: bool | None = None
+    findings: list[Finding] = field(default_factory=list)
 
 
-def survey(database: Database) -> Survey:
-    """Find the record tables in *database*. What is wrong becomes a finding, never an exception."""
+def survey_project(compose: Mapping[str, Any]) -> Survey:
+    """Look the Compose project over that *compose* describes, but for its database."""
+    found = Survey()
     try:
-        profiles = find_profiles(database)
-        version = ".".join(str(part) for part in database.server_version() if isinstance(part, int))
-    except CleanupError as error:
-        return Survey(database.kind, database.name, None, [], [unreachable(error)])
-    findings = []
-    if not profiles:
+        docker = Docker(compose.get("docker_cli"))
+        containers = project_containers(docker, compose)
+    except CleanupError as problem:
+        found.findings.append(
+            error("project_not_found", str(problem), "Start the project, or mend what the message says.")
+        )
+        return found
+    processes: list[CeleryProcess] = celery_processes(containers)
+    found.services = list_services(containers, processes)
+    found.findings += examine_processes(processes)
+    found.configuration, problems = read_application(docker, processes)
+    found.findings += problems
+    if found.configuration is not None:
+        found.findings += examine_configuration(docker, processes, found.configuration)
+    return found
+
+
+def survey_database(found: Survey, database: Database) -> None:
+    """Add to *found* what is in *database*."""
+    found.kind, found.name = database.kind, database.name
+    try:
+        found.profiles = find_profiles(database)
+        found.version = ".".join(str(part) for part in database.server_version() if isinstance(part, int))
+        for profile in found.profiles:
+            found.findings += examine_table(database, profile)
+        _add_schedule(found, database)
+    except CleanupError as problem:
+        found.findings.append(unreachable(problem))
+        return
+    if not found.profiles:
         tables = ", ".join(profile.table for profile in PROFILES.values())
-        findings.append(
-            Finding(
-                "warning",
+        found.findings.append(
+            warning(
                 "no_record_table",
                 f"{database.name} has none of the tables {tables}.",
                 "Check that this is the application's database, or name its table in cleanup_tables.",
             )
         )
-    return Survey(database.kind, database.name, version, profiles, findings)
 
 
-def unreachable(error: CleanupError) -> Finding:
+def unreachable(problem: CleanupError) -> Finding:
     """Return the finding that the database cannot be used."""
-    return Finding(
-        "error",
-        "database_unreachable",
-        str(error),
-        "Mend what the message says, then run the same again.",
-    )
+    return error("database_unreachable", str(problem), "Mend what the message says, then run the same again.")
+
+
+def _add_schedule(found: Survey, database: Database) -> None:
+    try:
+        beat = Beat(database)
+    except UsageError:
+        return  # the application keeps its schedule elsewhere
+    builtin = beat.find(NAME)
+    found.periodic_tasks = beat.count()
+    found.builtin_enabled = builtin.enabled if builtin else None
+    found.findings += examine_schedule(beat, found.configuration)

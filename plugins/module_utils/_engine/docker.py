@@ -10,9 +10,12 @@ Nothing secret is ever an argument: the command is only asked to show things.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from .errors import CleanupError, UsageError
@@ -24,7 +27,7 @@ FOLDER_LABEL = "com.docker.compose.project.working_dir"
 
 
 class Container:
-    """A running container, as ``docker inspect`` describes it."""
+    """A container, as ``docker inspect`` describes it."""
 
     def __init__(self, description: dict[str, Any]) -> None:
         self._description = description
@@ -35,6 +38,12 @@ class Container:
         self.labels: dict[str, str] = config.get("Labels") or {}
         pairs = (entry.partition("=") for entry in config.get("Env") or ())
         self.environment: dict[str, str] = {name: value for name, _sign, value in pairs}
+        state = description.get("State") or {}
+        self.state: str = state.get("Status", "unknown")
+        self.started_at = _moment(state.get("StartedAt"))
+        self.hostname: str = config.get("Hostname") or ""
+        self.health: str | None = (state.get("Health") or {}).get("Status")
+        self.command: list[str] = [description.get("Path") or "", *(description.get("Args") or ())]
 
     @property
     def service(self) -> str:
@@ -81,6 +90,11 @@ class Docker:
         filters = (f"label={name}={value}" for name, value in labels.items())
         return self._inspect(self._listed(filters))
 
+    def all(self, labels: dict[str, str]) -> list[Container]:
+        """Return the containers that have all *labels*, running or not."""
+        filters = (f"label={name}={value}" for name, value in labels.items())
+        return self._inspect(self._listed(filters, "--all"))
+
     def projects(self) -> list[str]:
         """Return the names of the Compose projects that run."""
         form = f'{{{{.Label "{PROJECT_LABEL}"}}}}'
@@ -91,9 +105,32 @@ class Docker:
         """Return the text of a file in a running container."""
         return self._run(["exec", container.identifier, "cat", "--", path])
 
-    def _listed(self, filters: Iterable[str]) -> list[str]:
+    def run_python(self, container: Container, program: str, *arguments: str) -> str:
+        """Return what *program* prints, run by the ``python`` of a running container."""
+        return self._run(["exec", "--interactive", container.identifier, "python", "-", *arguments], program)
+
+    def minutes_since_written(self, container: Container, pattern: str) -> int | None:
+        """Return how long ago the newest file that *pattern* begins was written in the working folder."""
+        find = ["find", ".", "-maxdepth", "1", "-name", f"{pattern}*", "-printf", "%T@\\n"]
+        try:
+            said = self._run(["exec", container.identifier, *find])
+        except CleanupError:
+            return None  # an image without find
+        times = [float(line) for line in said.split()]
+        return int((time.time() - max(times)) / 60) if times else None
+
+    def process_ids(self, container: Container) -> set[int]:
+        """Return the ids of the processes in a running container, as they are numbered inside it."""
+        names = self._run(["exec", container.identifier, "ls", "/proc"]).split()
+        return {int(name) for name in names if name.isdigit()}
+
+    def logs_since(self, container: Container, moment: str) -> str:
+        """Return what *container* has written since *moment* (ISO 8601)."""
+        return self._run(["logs", "--since", moment, container.identifier], both=True)
+
+    def _listed(self, filters: Iterable[str], *more: str) -> list[str]:
         options = [word for one in filters for word in ("--filter", one)]
-        return self._run(["ps", "--quiet", "--no-trunc", *options]).split()
+        return self._run(["ps", "--quiet", "--no-trunc", *more, *options]).split()
 
     def _inspect(self, identifiers: Sequence[str]) -> list[Container]:
         if not identifiers:
@@ -101,7 +138,7 @@ class Docker:
         said = self._run(["inspect", "--type", "container", *identifiers])
         return [Container(description) for description in json.loads(said)]
 
-    def _run(self, arguments: list[str]) -> str:
+    def _run(self, arguments: list[str], given: str = "", both: bool = False) -> str:
         try:
             done = subprocess.run(
                 [self._cli, *arguments],
@@ -109,7 +146,7 @@ class Docker:
                 text=True,
                 timeout=_TIMEOUT,
                 check=False,
-                stdin=subprocess.DEVNULL,
+                input=given,
             )
         except subprocess.TimeoutExpired:
             raise CleanupError(
@@ -119,7 +156,13 @@ class Docker:
             raise CleanupError(f"{self._cli} cannot be run: {error.strerror}.") from None
         if done.returncode:
             raise CleanupError(_explain(self._cli, arguments[0], done.stderr))
-        return done.stdout
+        return done.stdout + done.stderr if both else done.stdout
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a time as Docker writes it, aware: nanoseconds are more than Python reads."""
+    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", text or "")
+    return datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc) if match else None
 
 
 def _explain(cli: str, verb: str, said: str) -> str:

@@ -18,6 +18,7 @@ from .database import Database
 from .failures import payloads
 from .libraries import sa
 from .profiles import Profile
+from .proof import Containers, Verdicts, read_owner
 from .records import RecordTable, reflect
 from .rules import ZombieRule
 from .sessions import session_values
@@ -50,6 +51,7 @@ class ZombieRow:
     since: str | None  #: ISO 8601, UTC
     age_seconds: int | None
     writable: bool
+    verdict: str | None  #: what the containers prove; ``None`` where they were not asked
 
 
 @dataclass
@@ -86,12 +88,16 @@ def fail_zombies(
     rules: Sequence[ZombieRule],
     *,
     check: bool = False,
+    containers: Containers | None = None,
 ) -> ZombieResult:
     """End the rows that *rules* select. The statement that does it checks each row again.
 
     A row counts for the first rule that selects it.
+
+    :param containers: where the tasks run: a row whose process is gone is ended at any age, one
+        whose process lives at none, and age decides where that cannot be known
     """
-    return _Zombies(database, record, rules).run(check)
+    return _Zombies(database, record, rules, containers).run(check)
 
 
 def fail_zombies_of_dependents(database: Database, profile: Profile, *, check: bool = False) -> list[ZombieResult]:
@@ -131,11 +137,18 @@ class _Target:
 
 
 class _Zombies:
-    def __init__(self, database: Database, record: RecordTable, rules: Sequence[ZombieRule]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        record: RecordTable,
+        rules: Sequence[ZombieRule],
+        containers: Containers | None = None,
+    ) -> None:
         self._database = database
         self._record = record
         self._clock = Clock(database, record)
         self._statuses = Statuses(database, record)
+        self._verdicts = self._prove(rules, containers) if containers else None
         self.targets = [self._target(rule) for rule in rules]
 
     def run(self, check: bool, rows: bool = True) -> ZombieResult:
@@ -184,13 +197,33 @@ class _Zombies:
             columns = [column for column in found if column is not None]
             columns = columns or [record.column("started")]
         cutoffs = {column: self._clock.moment(column, rule.older_than) for column in columns}
+        axes, status = older_than(record, cutoffs), self._statuses.condition(rule.statuses)
+        if self._verdicts is not None:
+            axes.append(self._verdicts.gone(record))
+            status = sa.and_(status, sa.not_(self._verdicts.alive(record)))
         return _Target(
             rule,
-            older_than(record, cutoffs),
-            self._statuses.condition(rule.statuses),
+            axes,
+            status,
             columns[0] if len(columns) == 1 else sa.func.coalesce(*columns, type_=columns[0].type),
             self._statuses.spelling(rule.set_status or record.profile.ended),
         )
+
+    def _prove(self, rules: Sequence[ZombieRule], containers: Containers) -> Verdicts:
+        """Ask *containers* about every row in a status that *rules* name, whatever its age."""
+        record = self._record
+        touched = record.column(record.profile.touched or "finished")
+        result = record.column("result")
+        statuses = {status for rule in rules for status in rule.statuses}
+        rows = self._database.rows(
+            sa.select(record.identity, result, touched).where(self._statuses.condition(statuses))
+        )
+        verdicts = {}
+        for identity, text, moment in rows:
+            owner = read_owner(text)
+            if owner is not None:
+                verdicts[identity] = (containers.verdict(owner, self._clock.to_utc(touched, moment)), text)
+        return Verdicts(verdicts)
 
     def _fail(self, target: _Target, progress: Progress) -> int:
         before = progress.changed
@@ -273,6 +306,7 @@ class _Zombies:
                     since.isoformat() if since else None,
                     age,
                     bool(row.writable),
+                    self._verdicts.of(row.identity) if self._verdicts is not None else None,
                 )
             )
         return shown

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Celery application inside its containers: where it runs, and how it is configured."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .docker import Container, Docker
+from .errors import CleanupError
+
+_MARK = "fleetops.celery:"
+
+# Runs in the application's own Python. It prints names, numbers and versions, nothing secret.
+_PROBE = r"""
+import importlib.metadata, json, sys
+from celery.app.utils import find_app
+app = find_app(sys.argv[1])
+app.loader.import_default_modules()
+conf = app.conf
+expires = conf.result_expires
+if hasattr(expires, "total_seconds"):
+    expires = expires.total_seconds()
+versions = {}
+for package in ("celery", "django-celery-beat", "django-celery-results"):
+    try:
+        versions[package] = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+backend = str(conf.result_backend or "")
+print("MARK" + json.dumps({
+    "result_expires": expires,
+    "result_backend": backend.partition(":")[0],
+    "expires_by_itself": bool(getattr(app.backend, "supports_autoexpire", False)),
+    "beat_scheduler": str(conf.beat_scheduler),
+    "timezone": str(app.timezone),
+    "tasks": sorted(app.tasks),
+    "versions": versions,
+}))
+""".replace("MARK", _MARK)
+
+
+@dataclass(frozen=True)
+class CeleryProcess:
+    """A container that runs ``celery``: as ``worker``, as ``beat`` or as both."""
+
+    container: Container
+    app: str | None
+    roles: frozenset[str]
+    scheduler: str | None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How the application is configured, as it says itself."""
+
+    result_expires: float | None
+    result_backend: str
+    expires_by_itself: bool
+    beat_scheduler: str
+    timezone: str
+    tasks: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def celery_processes(containers: Sequence[Container]) -> list[CeleryProcess]:
+    """Return the containers whose command is ``celery``, running or not."""
+    processes = []
+    for container in containers:
+        words = _words(container.command)
+        roles = {word for word in words if word in ("worker", "beat")}
+        if not any(word.rpartition("/")[2] == "celery" for word in words) or not roles:
+            continue
+        if "worker" in roles and any(word in ("-B", "--beat") for word in words):
+            roles.add("beat")
+        app = _option(words, ("-A", "--app")) or container.environment.get("CELERY_APP")
+        scheduler = _option(words, ("-S", "--scheduler"))
+        processes.append(CeleryProcess(container, app, frozenset(roles), scheduler))
+    return processes
+
+
+def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
+    """Ask the application in *process*'s container how it is configured.
+
+    :raises CleanupError: when it does not answer
+    """
+    if process.app is None:
+        raise CleanupError(
+            f"The command of container {process.container.name} does not name its application (celery -A …)."
+        )
+    said = docker.run_python(process.container, _PROBE, process.app)
+    lines = [line for line in said.splitlines() if line.startswith(_MARK)]
+    if not lines:
+        raise CleanupError(f"The application in container {process.container.name} did not tell its configuration.")
+    document: dict[str, Any] = json.loads(lines[-1][len(_MARK) :])
+    return Configuration(**document)
+
+
+def _words(command: Sequence[str]) -> list[str]:
+    """Return the words of *command*, also where a shell gets them as one text."""
+    words: list[str] = []
+    for argument in command:
+        try:
+            words += shlex.split(argument)
+        except ValueError:
+            words.append(argument)
+    return words
+
+
+def _option(words: Sequence[str], names: tuple[str, ...]) -> str | None:
+    for position, word in enumerate(words):
+        name, sign, value = word.partition("=")
+        if name in names and sign:
+            return value
+        if word in names and position + 1 < len(words):
+            return words[position + 1]
+    return None

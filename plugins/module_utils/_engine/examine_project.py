@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking a Compose project over: which of its services run, and how the application is set up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .application import CeleryProcess, Configuration, read_configuration
+from .compose import is_database
+from .docker import Container, Docker
+from .errors import CleanupError
+from .findings import Finding, error, warning
+
+# Result backends that keep results for ever unless they are told when to drop them.
+_EXPIRING_BACKENDS = ("redis", "rediss", "cache", "memcached")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A container of the project; ``roles``: ``database``, ``worker``, ``beat``, or none of them."""
+
+    service: str
+    container: str
+    image: str
+    state: str
+    health: str | None
+    roles: list[str]
+
+
+def list_services(containers: Sequence[Container], processes: Sequence[CeleryProcess]) -> list[Service]:
+    """Return the project's containers, by service."""
+    roles = {process.container.identifier: process.roles for process in processes}
+    return [
+        Service(
+            one.service,
+            one.name,
+            one.image,
+            one.state,
+            one.health,
+            sorted(roles.get(one.identifier, ())) or (["database"] if is_database(one) else []),
+        )
+        for one in sorted(containers, key=lambda one: (one.service, one.name))
+    ]
+
+
+def examine_processes(processes: Sequence[CeleryProcess]) -> Iterator[Finding]:
+    """Yield which of worker and beat do not run."""
+    for role in ("worker", "beat"):
+        having = [process.container for process in processes if role in process.roles]
+        running = [container for container in having if container.state == "running"]
+        if not running:
+            named = ", ".join(f"{one.name} is {one.state}" for one in having) or "no container has such a command"
+            yield error(
+                f"{role}_not_running",
+                f"No Celery {role} runs in the project: {named}.",
+                f"docker compose up -d {having[0].service if having else f'the service of the {role}'}",
+            )
+        if role == "beat" and len(running) > 1:
+            yield warning(
+                "several_beats",
+                f"{len(running)} containers run beat: {', '.join(one.name for one in running)}. Each sends every task.",
+                "Run one beat for each schedule.",
+            )
+        for one in running:
+            if one.health == "unhealthy":
+                yield warning("unhealthy", f"Container {one.name} is unhealthy.", f"See docker logs {one.name}.")
+
+
+def read_application(docker: Docker, processes: Sequence[CeleryProcess]) -> tuple[Configuration | None, list[Finding]]:
+    """Return how the application is configured, from its first container that runs, and what is wrong."""
+    for process in processes:
+        if process.container.state != "running":
+            continue
+        try:
+            return read_configuration(docker, process), []
+        except CleanupError as problem:
+            return None, [
+                warning(
+                    "application_unreadable",
+                    str(problem),
+                    "See that the application can be imported in its container: celery -A … report.",
+                )
+            ]
+    return None, []
+
+
+def examine_configuration(
+    docker: Docker, processes: Sequence[CeleryProcess], known: Configuration
+) -> Iterator[Finding]:
+    """Yield what is wrong with how results expire and where beat keeps its schedule."""
+    if known.result_backend in _EXPIRING_BACKENDS and not known.result_expires:
+        yield warning(
+            "results_never_expire",
+            f"Results are kept in {known.result_backend}, and result_expires is not set: they stay for ever.",
+            "Set result_expires in the application; nothing else cleans that backend.",
+        )
+    for process in processes:
+        if "beat" in process.roles and process.container.state == "running":
+            yield from _stale_file(docker, process, known)
+
+
+def _stale_file(docker: Docker, process: CeleryProcess, known: Configuration) -> Iterator[Finding]:
+    scheduler = process.scheduler or known.beat_scheduler
+    in_database = "DatabaseScheduler" in scheduler or scheduler == "django"
+    minutes = docker.minutes_since_written(process.container, "celerybeat-schedule")
+    # Beat writes its file every three minutes.
+    if minutes is not None and (in_database or minutes > 15):
+        why = "beat keeps its schedule in the database" if in_database else f"not written for {minutes} minutes"
+        yield warning(
+            "stale_schedule_file",
+            f"Container {process.container.name} has a file celerybeat-schedule that is not in use: {why}.",
+            "Remove the file and restart beat.",
+        )

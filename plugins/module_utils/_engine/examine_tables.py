@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking the record tables over: rights, indexes, foreign keys, room for more rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .database import Database
+from .errors import CleanupError
+from .findings import Finding, error, warning
+from .libraries import sa
+from .profiles import PROFILES
+from .records import RecordTable
+from .sizes import regclass
+
+_NEARLY_FULL = 80  # percent of the numbers that an id column holds
+_LARGEST = {"SMALLINT": 2**15 - 1, "INTEGER": 2**31 - 1, "BIGINT": 2**63 - 1}
+
+
+def examine_table(database: Database, name: str) -> Iterator[Finding]:
+    """Yield what is wrong with the record table of the profile called *name*."""
+    try:
+        record = RecordTable(database, PROFILES[name])
+    except CleanupError as problem:
+        yield error("column_missing", str(problem), "Name the table's columns in cleanup_tables, or leave it out.")
+        return
+    yield from _rights(database, record)
+    yield from _indexes(record)
+    yield from _foreign_keys(database, record)
+    yield from _identifiers(database, record)
+
+
+def _rights(database: Database, record: RecordTable) -> Iterator[Finding]:
+    if database.kind != "postgresql":
+        return
+    relation = regclass(database, record.table)
+    missing = [
+        right
+        for right in ("SELECT", "UPDATE", "DELETE")
+        if not database.value(sa.select(sa.func.has_table_privilege(relation, right)))
+    ]
+    if missing:
+        yield error(
+            "rights_missing",
+            f"The user {database.user} may not {', '.join(missing)} on {record.name}.",
+            f"GRANT {', '.join(missing)} ON {record.name} TO {database.user}, or use another user.",
+        )
+
+
+def _indexes(record: RecordTable) -> Iterator[Finding]:
+    # Only the first decides: where it is never empty, the others are not looked at.
+    for column in record.age_columns[:1]:
+        if record.profile.purge_rules and not record.leads_index(column):
+            yield warning(
+                "index_missing",
+                f"No index of {record.name} begins with {column.name}, so a purge by age reads the whole table.",
+                f"Create an index on {record.name} ({column.name}).",
+            )
+
+
+def _foreign_keys(database: Database, record: RecordTable) -> Iterator[Finding]:
+    known = {child.table for child in record.profile.children}
+    for table, column, indexed in _references(database, record):
+        if table in known and indexed:
+            continue
+        if table not in known:
+            yield warning(
+                "referenced",
+                f"Rows of {table} ({column}) point at {record.name}: rows that they point at cannot be deleted, "
+                "unless the foreign key cascades.",
+                f"Delete rows of {table} first, or let its foreign key cascade.",
+            )
+        if not indexed:
+            yield warning(
+                "reference_without_index",
+                f"The foreign key {table} ({column}) onto {record.name} has no index: each deleted row reads the "
+                f"whole of {table}.",
+                f"Create an index on {table} ({column}).",
+            )
+
+
+def _references(database: Database, record: RecordTable) -> Iterator[tuple[str, str, bool]]:
+    """Yield table and column of each foreign key onto *record*, and whether an index begins with it."""
+    inspector = database.inspector()
+    with database.translated():
+        for table in inspector.get_table_names(schema=record.table.schema):
+            for key in inspector.get_foreign_keys(table, schema=record.table.schema):
+                if key["referred_table"] != record.table.name:
+                    continue
+                columns = key["constrained_columns"]
+                leading = [inspector.get_pk_constraint(table).get("constrained_columns") or []] + [
+                    index["column_names"] for index in inspector.get_indexes(table)
+                ]
+                yield table, columns[0], any(names[:1] == columns[:1] for names in leading)
+
+
+def _identifiers(database: Database, record: RecordTable) -> Iterator[Finding]:
+    for key in record.primary_key[:1]:
+        largest = _LARGEST.get(str(key.type).upper().partition("(")[0])
+        if largest is None or len(record.primary_key) != 1:
+            return
+        last: Any = database.value(sa.select(sa.func.max(key)))
+        if last and 100 * last > _NEARLY_FULL * largest:
+            yield warning(
+                "id_nearly_used_up",
+                f"The ids of {record.name} have reached {last:,} of {largest:,}: no row can be stored after that.",
+                f"Change {record.name}.{key.name} to BIGINT.",
+            )
