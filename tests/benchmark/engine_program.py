@@ -38,10 +38,9 @@ class Transactions:
         self.longest = max(self.longest, time.perf_counter() - self._began)
 
 
-def clean(url: str, older_than: str) -> PurgeResult:
-    with Database(url) as database:
-        record = RecordTable(database, find_profile("django_celery_results"))
-        return purge(database, record, parse_purge_rules([{"older_than": older_than}]), Limits())
+def clean(database: Database, older_than: str) -> PurgeResult:
+    record = RecordTable(database, find_profile("django_celery_results"))
+    return purge(database, record, parse_purge_rules([{"older_than": older_than}]), Limits())
 
 
 def peak_bytes() -> int:
@@ -52,12 +51,13 @@ def peak_bytes() -> int:
 
 def main() -> None:
     order = json.load(sys.stdin)
-    # Once for nothing, as the other program does: what is imported and compiled then is not part of the call.
-    clean(order["url"], "9999d")
-    transactions = Transactions()
-    began = time.perf_counter()
-    result = clean(order["url"], order["older_than"])
-    seconds = time.perf_counter() - began
+    with Database(order["url"]) as database:
+        # Once for nothing, as the other program does: it connects, and what is imported then is not part of the call.
+        clean(database, "9999d")
+        transactions = Transactions()
+        began = time.perf_counter()
+        result = clean(database, order["older_than"])
+        seconds = time.perf_counter() - began
     if result.progress.ended_early:
         raise SystemExit(f"it stopped early: {result.progress.reason}")
     print(
