@@ -45,7 +45,7 @@ class Census:
 
 
 def census_of(by_status: dict[str, int], size: Size) -> Census:
-    return Census(sum(by_status.values()), size, by_status)
+    return Census(sum(by_status.values()), size, dict(sorted(by_status.items())))
 
 
 def take_census(

@@ -129,7 +129,7 @@ def _require_right(database: Database, record: RecordTable) -> None:
         .where(sa.column("oid") == relation)
         .scalar_subquery()
     )
-    allowed = sa.func.pg_has_role(owner, "USAGE")
+    allowed: Any = sa.func.pg_has_role(owner, "USAGE")
     if database.server_version() >= (17,):
         allowed = sa.or_(allowed, sa.func.has_table_privilege(relation, "MAINTAIN"))
     if not database.value(sa.select(allowed)):

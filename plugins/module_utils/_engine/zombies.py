@@ -236,7 +236,7 @@ class _Zombies:
         return progress.changed - before
 
     def _updating(self, values: dict[str, Any]) -> Change:
-        update = sa.update(self._record.table).values(values)
+        update = sa.update(self._record.table).ordered_values(*values.items())
 
         def change(connection: Any, batch: Any, around_locks: bool) -> int:
             key = self._record.primary_key
