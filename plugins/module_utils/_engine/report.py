@@ -153,7 +153,7 @@ def size_diff(result: ReclaimResult) -> dict[str, Any]:
 
 
 def _census_text(census: Census) -> str:
-    rows = [("total", census.total), *census.by_status.items()]
+    rows = [("total", census.total), *sorted(census.by_status.items())]
     return "".join(f"{label}: {count:,}\n" for label, count in rows)
 
 
