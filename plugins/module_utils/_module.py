@@ -20,7 +20,6 @@ from ansible.module_utils.common.respawn import (
     respawn_module,
 )
 
-from ._engine.compose import find_database_url
 from ._engine.database import DEFAULT_LOCK_TIMEOUT, Database
 from ._engine.drivers import needed_modules, parse_url
 from ._engine.durations import parse_duration
@@ -133,7 +132,7 @@ def open_database(module: AnsibleModule, *, read_only: bool) -> Database:
 
     Where this interpreter lacks a library, the module starts again, once, in one that has them.
     """
-    url = module.params["database_url"] or find_database_url(module.params["compose"])
+    url = module.params["database_url"] or _find_database_url(module.params["compose"])
     try:
         parse_url(url)
     except MissingLibraryError:
@@ -147,6 +146,13 @@ def open_database(module: AnsibleModule, *, read_only: bool) -> Database:
     given = module.params.get("lock_timeout")
     timeout = parse_duration(given, "lock_timeout") if given else DEFAULT_LOCK_TIMEOUT
     return Database(url, read_only=read_only, lock_timeout=timeout)
+
+
+def _find_database_url(compose: Specification) -> str:
+    # Loaded only where it is needed: the rest of a module's work takes no longer than that.
+    from ._engine.compose import find_database_url
+
+    return find_database_url(compose)
 
 
 def chosen_profile(module: AnsibleModule) -> Profile:

@@ -103,6 +103,14 @@ findings:
       description: What to do about it.
       type: str
       sample: Check that this is the application's database, or name its table in cleanup_tables.
+report:
+  description: The findings in readable lines.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - 'ERROR beat_not_running: No Celery beat runs in the project: shop-celery_beat-1 is exited.'
+    - '  docker compose up -d celery_beat'
 """
 
 from dataclasses import asdict
@@ -115,6 +123,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.deployment
     unreachable,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.findings import survey_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import PROFILES
 from ansible_collections.fleetops.celery.plugins.module_utils._module import new_module, open_database
 
@@ -133,6 +142,7 @@ def as_result(found: Survey) -> dict[str, Any]:
             "versions": known.versions if known else {},
         },
         "findings": [asdict(finding) for finding in found.findings],
+        "report": survey_report(found.findings),
     }
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -29,3 +30,13 @@ def error(code: str, message: str, fix: str) -> Finding:
 
 def warning(code: str, message: str, fix: str) -> Finding:
     return Finding("warning", code, message, fix)
+
+
+def survey_report(findings: Sequence[Finding]) -> list[str]:
+    """Return *findings* as lines, errors first, each with what to do about it."""
+    if not findings:
+        return ["Nothing is wrong."]
+    lines = []
+    for finding in sorted(findings, key=lambda one: one.severity != "error"):
+        lines += [f"{finding.severity.upper()} {finding.code}: {finding.message}", f"  {finding.fix}"]
+    return lines

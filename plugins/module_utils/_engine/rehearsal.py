@@ -18,14 +18,18 @@ from .libraries import sa
 from .records import RecordTable
 from .rules import PurgeRule, ZombieRule
 from .selection import Selection
-from .zombies import zombie_conditions
 
 
 class Rehearsal:
     """Conditions and statuses as they will be once *rules* have ended their zombies."""
 
     def __init__(self, database: Database, record: RecordTable, rules: Sequence[ZombieRule]) -> None:
-        self._endings = zombie_conditions(database, record, rules) if rules else []
+        self._endings: list[tuple[Any, str, Any]] = []
+        if rules:
+            # Most purges rehearse nothing; to load this and all that it needs takes a module longer than its work.
+            from .zombies import zombie_conditions
+
+            self._endings = zombie_conditions(database, record, rules)
 
     def condition(self, selection: Selection) -> Any:
         """Return which rows *selection* will meet."""

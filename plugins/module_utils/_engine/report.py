@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .census import Census
 from .durations import format_duration
-from .purge import PurgeResult
-from .reclaim import ReclaimResult
-from .sizes import Size
-from .statistics import Share, Statistics
-from .zombies import ZombieResult
+
+if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
+    from .census import Census
+    from .purge import PurgeResult
+    from .reclaim import ReclaimResult
+    from .sizes import Size
+    from .statistics import Share, Statistics
+    from .zombies import ZombieResult
 
 Lines = list[str]
 
