@@ -145,6 +145,12 @@ def dcr(database_server: DatabaseServer, results_version: str) -> Iterator[Datab
 
 
 @pytest.fixture
+def beat_tables(make_database: Callable[..., Database]) -> Database:
+    """A fresh database with the empty tables of the installed django-celery-beat."""
+    return make_database(tables.create_django_celery_beat)
+
+
+@pytest.fixture
 def celery_tables(make_database: Callable[..., Database]) -> Database:
     """A fresh database with the empty tables of Celery's own database backend."""
     return make_database(tables.create_celery_tables)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ Backend = Literal["django-db", "database"]
 Serializer = Literal["json", "pickle"]
 TESTS = Path(__file__).resolve().parents[2]
 PROGRAM = "support.applications.program"
+SCHEDULE_PROGRAM = "support.applications.schedule_program"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class Application:
     """Of django-celery-results; the installed one where it is None."""
     celery_version: str | None = None
     """Likewise. Up to 5.6 the database backend pickles each result, whatever the serializer; 5.7 does not."""
+    beat: bool = False
+    """Whether it keeps its schedule in django-celery-beat, which takes the backend `django-db`."""
+    beat_version: str | None = None
+    """Of django-celery-beat, as the other versions."""
+    result_expires: float | None = 86_400.0
+    """In seconds; None switches `celery.backend_cleanup` off. This is Celery's own default."""
+    beat_schedule: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """As Celery has it, but with `crontab`, a line, instead of `schedule`, which JSON has no form for."""
 
     def environment(self, broker: Path | None = None) -> dict[str, str]:
         """`broker` is a folder that stands in for a broker; without it, nothing can be sent.
@@ -53,12 +63,17 @@ class Application:
         folders = [folder_of("celery", self.celery_version)]
         if self.backend == "django-db":
             folders.append(folder_of("django-celery-results", self.results_version))
+        if self.beat:
+            folders.append(folder_of("django-celery-beat", self.beat_version))
         path = [str(folder) for folder in folders if folder] + [str(TESTS)]
         settings = {
             "database_url": with_driver(self.database.url).render_as_string(hide_password=False),
             "backend": self.backend,
             "serializer": self.serializer,
             "result_extended": self.result_extended,
+            "beat": self.beat,
+            "result_expires": self.result_expires,
+            "beat_schedule": {name: dict(entry) for name, entry in self.beat_schedule.items()},
             "broker": None if broker is None else str(broker),
         }
         return clean_environment(
@@ -70,10 +85,10 @@ class Application:
             }
         )
 
-    def run(self, *arguments: str, broker: Path | None = None) -> str:
+    def run(self, *arguments: str, broker: Path | None = None, program: str = PROGRAM) -> str:
         """Run one command of the application's program in a fresh process; what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", PROGRAM, *arguments],
+            [sys.executable, "-m", program, *arguments],
             env=self.environment(broker),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -91,3 +106,12 @@ class Application:
     def read(self, task_id: str) -> ReadResult:
         """`AsyncResult(task_id)` in a fresh process: its state, and what `.get()` returns or raises."""
         return ReadResult(**json.loads(self.run("read", task_id)))
+
+    def make_schedule(self, *rows: Mapping[str, Any]) -> None:
+        """Rows by the models of django-celery-beat: fields of PeriodicTask, and `crontab`, `interval` or `clocked`."""
+        self.run("make", json.dumps(rows), program=SCHEDULE_PROGRAM)
+
+    def read_schedule(self) -> dict[str, dict[str, Any]]:
+        """Each periodic task, by name, as the models of django-celery-beat have it."""
+        read: dict[str, dict[str, Any]] = json.loads(self.run("read", program=SCHEDULE_PROGRAM))
+        return read

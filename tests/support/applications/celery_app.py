@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery  # type: ignore[import-untyped]
+from celery.schedules import crontab  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 
 SETTINGS: dict[str, Any] = json.loads(os.environ["FLEETOPS_APPLICATION"])
@@ -32,8 +33,13 @@ def _configure_django() -> None:
         pymysql.install_as_MySQLdb()
     settings.configure(
         SECRET_KEY="of no use",
-        INSTALLED_APPS=["django.contrib.contenttypes", "django_celery_results"],
+        INSTALLED_APPS=[
+            "django.contrib.contenttypes",
+            "django_celery_results",
+            *(["django_celery_beat"] if SETTINGS["beat"] else []),
+        ],
         USE_TZ=True,
+        TIME_ZONE="UTC",
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
         DATABASES={
             "default": {
@@ -65,6 +71,15 @@ def _broker() -> dict[str, Any]:
     return {"broker_url": "filesystem://", "broker_transport_options": options}
 
 
+def _schedule() -> dict[str, dict[str, Any]]:
+    made = {}
+    for name, given in SETTINGS["beat_schedule"].items():
+        entry = dict(given)
+        minute, hour, day_of_month, month_of_year, day_of_week = entry.pop("crontab").split()
+        made[name] = {**entry, "schedule": crontab(minute, hour, day_of_week, day_of_month, month_of_year)}
+    return made
+
+
 app = Celery("shop")
 app.conf.update(
     **_broker(),
@@ -72,6 +87,8 @@ app.conf.update(
     # The processes of a worker wait for each other, as SQLite knows one writer at a time.
     database_engine_options={"connect_args": {"timeout": 60}} if ON_SQLITE else {},
     result_extended=SETTINGS["result_extended"],
+    result_expires=SETTINGS["result_expires"],
+    beat_schedule=_schedule(),
     result_serializer=SETTINGS["serializer"],
     result_accept_content=["json", "pickle"],
     task_track_started=True,

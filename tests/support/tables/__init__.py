@@ -22,6 +22,7 @@ __all__ = [
     "UniqueText",
     "bloat",
     "create_celery_tables",
+    "create_django_celery_beat",
     "create_django_celery_results",
     "create_processing_tasks",
     "create_reading_sessions",
@@ -35,6 +36,11 @@ __all__ = [
 def create_django_celery_results(database: Database, version: str | None = None) -> None:
     """The tables of django-celery-results, by its migrations."""
     Application(database, backend="django-db", results_version=version).create_tables()
+
+
+def create_django_celery_beat(database: Database, version: str | None = None) -> None:
+    """The tables of django-celery-beat, by its migrations, and those of django-celery-results."""
+    Application(database, beat=True, beat_version=version).create_tables()
 
 
 def create_celery_tables(database: Database, celery_version: str | None = None) -> None:
