@@ -94,10 +94,7 @@ class Beat:
         return self._read(sa.true())
 
     def now(self) -> datetime:
-        """Return the time by the database's clock, aware, in UTC.
-
-        Not by this host's clock: set far ahead, it would hide the application's own changes from beat.
-        """
+        """Return the time by the database's clock, aware, in UTC."""
         return server_time(self._database)[0].replace(tzinfo=timezone.utc)
 
     def _read(self, condition: Any) -> list[PeriodicTask]:
@@ -113,7 +110,6 @@ class Beat:
         """Delete the task called *name*, and tell beat."""
         now = self.now()
         with self._database.transaction() as connection:
-            # Told first: a beat that is about to save an entry then reads the schedule anew.
             self._tell(connection, now)
             connection.execute(sa.delete(self._tasks).where(self._tasks.c.name == name))
 
@@ -123,25 +119,25 @@ class Beat:
         :param values: columns of the task
         :param crontab: columns of its crontab schedule; ``None`` leaves the schedule as it is
         """
-        now = self.now()
+        table, now = self._tasks, self.now()
         with self._database.transaction() as connection:
-            found = connection.execute(
-                sa.select(self._tasks.c.id, self._tasks.c.enabled).where(self._tasks.c.name == name)
-            ).first()
-            columns = dict(values)
-            if crontab is not None:
-                columns.update(dict.fromkeys(_SCHEDULES, None))
-                columns["crontab_id"] = self._crontab(connection, crontab)
-            columns["date_changed"] = _as_kept(now, self._tasks.c.date_changed)
-            if found is None:
-                statement: Any = sa.insert(self._tasks).values({**_NEW, "name": name, **columns})
-            else:
-                if bool(columns.get("enabled", found.enabled)) != bool(found.enabled):
-                    # As its models do: with the time of a long gone run it would fire at once.
-                    columns["last_run_at"] = None
-                statement = sa.update(self._tasks).where(self._tasks.c.id == found.id).values(columns)
-            connection.execute(statement)
             self._tell(connection, now)
+            found = connection.execute(sa.select(table).where(table.c.name == name)).first()
+            columns = {**values, "date_changed": _as_kept(now, table.c.date_changed)}
+            if crontab is not None:
+                columns.update(dict.fromkeys(_SCHEDULES, None), crontab_id=self._crontab(connection, crontab))
+            if columns.get("expire_seconds") is not None:
+                columns["expires"] = None  # its models refuse to save a row that has both
+            if found is None:
+                connection.execute(sa.insert(table).values({**_NEW, "name": name, **columns}))
+                return
+            if crontab is not None or bool(columns.get("enabled", found.enabled)) != bool(found.enabled):
+                # Beat counts from the last run. From one that is long gone, or that had another schedule, the
+                # task would be overdue and run at once; without it, beat counts from date_changed.
+                columns["last_run_at"] = None
+            if crontab is not None and found.clocked_id is not None:
+                columns["one_off"] = False  # a clocked task always is
+            connection.execute(sa.update(table).where(table.c.id == found.id).values(columns))
 
     def _crontab(self, connection: Any, crontab: Mapping[str, str]) -> int:
         """Return the id of the crontab schedule, shared with other tasks as beat shares it."""
@@ -153,20 +149,22 @@ class Beat:
             found = connection.execute(sa.insert(table).values(dict(crontab))).inserted_primary_key[0]
         return int(found)
 
-    def _tell(self, connection: Any, moment: datetime) -> None:
+    def _tell(self, connection: Any, now: datetime) -> None:
         """Move the time of the last change forward, whatever clock it was written by.
 
-        Beat compares it with what it last saw. Where the application's clock is ahead of the
-        database's, the present time lies before that, and the change would be missed.
+        Beat looks whether it is later than what it last saw. The present time may not be: the application's clock
+        can be ahead, or its times be in another zone. Nor may it lie ahead of that clock, which would hide the
+        application's own changes. So it moves by as little as every database keeps.
+
+        It comes first in each transaction, as in Django's, for locks are taken in the same order then.
         """
         table = self._changes
         last = connection.execute(sa.select(table.c.last_update).where(table.c.ident == 1).with_for_update()).scalar()
-        now = _as_kept(moment, table.c.last_update)
         if last is None:
-            connection.execute(sa.insert(table).values(ident=1, last_update=now))
-            return
-        moved = max(now, last + timedelta(milliseconds=1))
-        connection.execute(sa.update(table).where(table.c.ident == 1).values(last_update=moved))
+            connection.execute(sa.insert(table).values(ident=1, last_update=_as_kept(now, table.c.last_update)))
+        else:
+            moved = last + timedelta(milliseconds=1)
+            connection.execute(sa.update(table).where(table.c.ident == 1).values(last_update=moved))
 
 
 _CRONTAB_COLUMNS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone")

@@ -58,7 +58,7 @@ def parse_result_expires(text: str | None) -> bool | None:
     if text.strip().lower() in ("none", "null", "0", "0.0", "false"):
         return False
     try:
-        return float(text) > 0
+        return bool(float(text))  # as Celery sees it, to which a negative number is set too
     except ValueError:
         return bool(parse_duration(text, "result_expires"))
 

@@ -19,22 +19,23 @@ class _Field(NamedTuple):
     column: str
     lowest: int
     highest: int
+    longest: int  # characters that the column takes
     names: tuple[str, ...] = ()
 
 
 # In the order of a crontab line. Celery counts the days of the week from 0 to 6 and knows no 7.
 # Source: celery/schedules.py (crontab, crontab_parser).
 _FIELDS = (
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day_of_month", 1, 31),
+    _Field("minute", 0, 59, 240),
+    _Field("hour", 0, 23, 96),
+    _Field("day_of_month", 1, 31, 124),
     _Field(
-        "month_of_year", 1, 12,
+        "month_of_year", 1, 12, 64,
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
     ),
-    _Field("day_of_week", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+    _Field("day_of_week", 0, 6, 64, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )  # fmt: skip
-_PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
+_PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?", re.ASCII)
 
 
 def parse_crontab(line: str) -> dict[str, str]:
@@ -44,9 +45,11 @@ def parse_crontab(line: str) -> dict[str, str]:
     """
     fields = line.split()
     if len(fields) != len(_FIELDS):
-        names = ", ".join(field.column.replace("_", " ") for field in _FIELDS)
+        names = ", ".join(_words(field) for field in _FIELDS)
         raise UsageError(f"crontab {line!r} has {len(fields)} fields; it needs five: {names}.")
     for field, text in zip(_FIELDS, fields):
+        if len(text) > field.longest:
+            raise UsageError(f"crontab {line!r}: the {_words(field)} takes at most {field.longest} characters.")
         for part in text.split(","):
             _check_part(field, part, line)
     return {field.column: text for field, text in zip(_FIELDS, fields)}
@@ -82,9 +85,13 @@ def _check_part(field: _Field, part: str, line: str) -> None:
         )
     if wrong:
         raise UsageError(
-            f"crontab {line!r}: {part!r} is no {field.column.replace('_', ' ')}. "
+            f"crontab {line!r}: {part!r} is no {_words(field)}. "
             f"Write {field.lowest} to {field.highest}, a range, a list, * or */n."
         )
+
+
+def _words(field: _Field) -> str:
+    return field.column.replace("_", " ")
 
 
 def _number(field: _Field, text: str) -> int | None:

@@ -17,6 +17,8 @@ from .errors import UsageError
 
 #: What of a periodic task may be given, beside its schedule.
 COLUMNS = ("task", "args", "kwargs", "queue", "priority", "expire_seconds", "enabled", "description")
+#: What Django keeps a positive whole number in.
+_LONGEST_EXPIRY = 2**31 - 1
 
 Change = tuple[Optional[PeriodicTask], Optional[PeriodicTask]]
 
@@ -39,6 +41,8 @@ def set_task(
     """
     before = beat.find(name)
     _validate(name, given)
+    if "queue" in given:
+        given = {**given, "queue": given["queue"] or None}
     schedule = _schedule(beat, before, crontab, timezone)
     if before is None:
         if "task" not in given or schedule is None:
@@ -47,16 +51,20 @@ def set_task(
     else:
         wanted = before
     wanted = replace(wanted, **given)
-    if "queue" in given:
-        wanted = replace(wanted, queue=given["queue"] or None)
     if schedule is not None:
         wanted = replace(wanted, crontab=format_crontab(schedule), timezone=schedule["timezone"])
+        if before is not None and (wanted.crontab, wanted.timezone) == (before.crontab, before.timezone):
+            schedule = None
     if wanted != before and not check:
-        values = {column: getattr(wanted, column) for column in COLUMNS}
-        values.update(args=json.dumps(wanted.args), kwargs=json.dumps(wanted.kwargs))
+        # What is not given stays as it is to the letter, even where another spelling would mean the same.
+        values = {column: _as_column(getattr(wanted, column)) for column in (COLUMNS if before is None else given)}
         beat.save(name, values, schedule)
         return before, beat.find(name)
     return before, wanted
+
+
+def _as_column(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
 def _schedule(
@@ -65,7 +73,7 @@ def _schedule(
     """Return the schedule that is wanted; ``None`` to leave it as it is."""
     if timezone is not None:
         check_timezone(timezone)
-    line = crontab or (before.crontab if before and timezone else None)
+    line = before.crontab if crontab is None and before and timezone else crontab
     if line is None:
         if timezone is not None:
             raise UsageError("timezone belongs to a crontab; give crontab too.")
@@ -77,9 +85,12 @@ def _schedule(
 def _validate(name: str, given: Mapping[str, Any]) -> None:
     if not name.strip() or len(name) > 200:
         raise UsageError("name must have from 1 to 200 characters.")
-    if given.get("task") is not None and not str(given["task"]).strip():
+    if not str(given.get("task", name)).strip():
         raise UsageError("task must not be empty.")
+    for option in ("task", "queue"):
+        if len(str(given.get(option, ""))) > 200:
+            raise UsageError(f"{option} must have at most 200 characters.")
     if not 0 <= given.get("priority", 0) <= 255:
         raise UsageError("priority must lie between 0 and 255.")
-    if given.get("expire_seconds", 1) < 1:
-        raise UsageError("expire_seconds must be at least 1.")
+    if not 1 <= given.get("expire_seconds", 1) <= _LONGEST_EXPIRY:
+        raise UsageError(f"expire_seconds must lie between 1 and {_LONGEST_EXPIRY}.")
