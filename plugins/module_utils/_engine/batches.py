@@ -156,8 +156,14 @@ class Walker:
             self._transact(condition, change, around_locks=False)
         except LockTimeoutError:
             if can_skip_locked(self._database):
-                self._transact(condition, change, around_locks=True)
+                self._go_around_locks(condition, change)
             self._passed_over.append((condition, change))
+
+    def _go_around_locks(self, condition: Any, change: Change) -> None:
+        try:
+            self._transact(condition, change, around_locks=True)
+        except LockTimeoutError:
+            pass  # rows of another table are held, such as children: the sweep tries once more
 
     def _transact(self, condition: Any, change: Change, around_locks: bool) -> None:
         with self._database.transaction() as connection:
@@ -196,15 +202,17 @@ class Walker:
 def free_rows(connection: Any, key: Sequence[Any], condition: Any) -> Iterator[Any]:
     """Lock the rows that meet *condition* and that no other session holds.
 
-    Yields conditions that select them, some hundred rows each; none where the key has several
+    Yields conditions that select them, together or one by one; none where the key has several
     columns, so that the closing sweep tries them once more.
     """
     if len(key) != 1:
         return
     free = sa.select(key[0]).where(condition).with_for_update(skip_locked=True)
     identifiers = [row[0] for row in connection.execute(free)]
-    for start in range(0, len(identifiers), _ROWS_BY_KEY):
-        yield key[0].in_(identifiers[start : start + _ROWS_BY_KEY])
+    # For several keys, MariaDB may choose to read the whole table, and so wait for what it is to go around.
+    together = _ROWS_BY_KEY if connection.dialect.name == "postgresql" else 1
+    for start in range(0, len(identifiers), together):
+        yield key[0].in_(identifiers[start : start + together])
 
 
 def can_skip_locked(database: Database) -> bool:

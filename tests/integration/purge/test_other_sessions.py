@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A purge beside other sessions: it waits for none of them long, and takes nothing from them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+from support.engine import purge
+from support.servers import Database
+from support.tables import create_django_celery_results, create_task_logs, fill
+from support.tables.rows import GROUP_RESULT, TASK_RESULT, group_results, task_log_rows, task_results
+
+
+@pytest.fixture
+def results(make_database: Callable[..., Database]) -> Database:
+    return make_database(create_django_celery_results)
+
+
+@contextlib.contextmanager
+def _holding(database: Database, statement: str) -> Iterator[list[Any]]:
+    """Another session whose transaction stays open, and holds what the statement locks or sees."""
+    engine = database.engine()
+    with engine.connect() as connection, connection.begin():
+        if database.kind == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        result = connection.execute(sa.text(statement))
+        yield list(result) if result.returns_rows else []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_locked_row_is_gone_around_and_taken_next_time(request: pytest.FixtureRequest, kind: str) -> None:
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    create_django_celery_results(database)
+    fill(database, TASK_RESULT, [task_results(200, days=10)])
+    with _holding(database, f"SELECT id FROM {TASK_RESULT} WHERE id IN (7, 120) FOR UPDATE"):
+        done = purge(database, batch_size=150)
+        assert (done["deleted"], done["stopped"], done["remaining"]) == (198, "gate", 2)
+        assert (done["matched"], done["duration_seconds"] < 30) == (200, True)
+        assert "locks" in done["stopped_reason"]
+    done = purge(database)
+    assert (done["deleted"], done["stopped"]) == (2, "drained")
+
+
+def test_a_writer_on_sqlite_is_waited_for(sqlite_database: Database) -> None:
+    create_django_celery_results(sqlite_database)
+    fill(sqlite_database, TASK_RESULT, [task_results(20, days=10)])
+    with _holding(sqlite_database, f"UPDATE {TASK_RESULT} SET status = status"):
+        done = purge(sqlite_database)
+        assert (done["deleted"], done["stopped"], done["remaining"]) == (0, "gate", 20)
+    assert purge(sqlite_database)["deleted"] == 20
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_locked_group_stays_for_the_next_run(request: pytest.FixtureRequest, kind: str) -> None:
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    create_django_celery_results(database)
+    fill(database, TASK_RESULT, [task_results(20, days=10)])
+    fill(database, GROUP_RESULT, [group_results(5, days=10)])
+    with _holding(database, f"SELECT id FROM {GROUP_RESULT} FOR UPDATE"):
+        done = purge(database)
+        assert (done["deleted"], done["related"]) == (20, [])
+    assert purge(database)["related"] == [{"table": GROUP_RESULT, "matched": 5, "deleted": 5}]
+
+
+def test_a_locked_child_keeps_its_record(postgresql_database: Database) -> None:
+    create_task_logs(postgresql_database)
+    fill(postgresql_database, "task_logs", [task_log_rows(5)])
+    postgresql_database.execute("INSERT INTO task_results (task_id, status) SELECT id, status FROM task_logs")
+    with _holding(postgresql_database, "SELECT id FROM task_results WHERE task_id = 3 FOR UPDATE"):
+        done = purge(postgresql_database, profile="task_logs", batch_size=1)
+        assert (done["deleted"], done["stopped"], done["remaining"]) == (4, "gate", 1)
+        assert postgresql_database.execute("SELECT task_id FROM task_results") == [(3,)]
+    purge(postgresql_database, profile="task_logs")
+    assert [postgresql_database.count(table) for table in ("task_logs", "task_results")] == [0, 0]
+
+
+def test_a_session_with_an_old_snapshot_holds_nothing_up(results: Database) -> None:
+    fill(results, TASK_RESULT, [task_results(300, days=10)])
+    if results.kind == "sqlite":
+        results.execute("PRAGMA journal_mode = WAL")
+    engine = results.engine()
+    with engine.connect() as connection:
+        if results.kind == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        count = sa.text(f"SELECT count(*) FROM {TASK_RESULT}")
+        assert connection.execute(count).scalar() == 300
+        done = purge(results, batch_size=50)
+        assert (done["deleted"], done["stopped"], done["duration_seconds"] < 20) == (300, "drained", True)
+        # The other session sees what it saw.
+        assert connection.execute(count).scalar() == 300
+        connection.rollback()
+    engine.dispose()
+
+
+def test_what_others_add_or_finish_meanwhile_survives(results: Database) -> None:
+    rows = [task_results(1000, days=10), task_results(100, "STARTED", days=10)]
+    fill(results, TASK_RESULT, rows)
+    outcome: list[dict[str, Any]] = []
+
+    def run() -> None:
+        outcome.append(purge(results, batch_size=50, pause=0.03, lock_timeout=5))
+
+    running = threading.Thread(target=run)
+    running.start()
+    survivors, added = set(), 0
+    # The tail first, which the walk reaches last.
+    for identifier in range(1100, 0, -10):
+        with contextlib.suppress(OperationalError):
+            if _write_again(results, identifier):
+                survivors.add(identifier)
+            if running.is_alive():
+                fill(results, TASK_RESULT, [task_results(1, days=0)])
+                added += 1
+    running.join()
+    left = {identifier for (identifier,) in results.execute(f"SELECT id FROM {TASK_RESULT}")}
+    assert survivors <= left
+    assert survivors
+    assert added
+    started = set(range(1001, 1101))
+    assert len(left) == len(survivors | started) + added
+    assert outcome[0]["deleted"] == 1000 - len(survivors - started)
+    assert outcome[0]["stopped"] == "drained"
+
+
+def _write_again(database: Database, identifier: int) -> bool:
+    """As a worker that runs the task once more: its row becomes young; False if it had gone already."""
+    now = {"postgresql": "timezone('UTC', now())", "mariadb": "utc_timestamp()", "sqlite": "datetime('now')"}
+    with database.begin() as connection:
+        updated = connection.execute(
+            sa.text(f"UPDATE {TASK_RESULT} SET status = 'SUCCESS', date_done = {now[database.kind]} WHERE id = :id"),
+            {"id": identifier},
+        )
+        return updated.rowcount == 1
