@@ -69,7 +69,7 @@ def test_what_is_taken_celery_takes() -> None:
                 continue
             assert _celery(parsed)
             passed += 1
-    assert passed > 1000
+    assert passed > 500
 
 
 @pytest.mark.parametrize("line", ["", "*", "* * * *", "* * * * * *", "@daily", "0 3 * * 7", "0 24 * * *", "0 3 0 * *"])
