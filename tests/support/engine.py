@@ -16,11 +16,16 @@ from typing import Any
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import purge as purging
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits, parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import purge_document
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
+    purge_document,
+    statistics_document,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import purge_report
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import purge_report, statistics_report
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules, parse_zombie_rules
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics import take_statistics
 
 from .servers import Database
 
@@ -58,6 +63,27 @@ def purge(
             by_status=by_status,
         )
     return {**purge_document(result), "report": purge_report(result)}
+
+
+def statistics(
+    database: Database,
+    *,
+    profile: str = "django_celery_results",
+    top: int = 10,
+    period: str = "24h",
+    zombie_rules: Sequence[Mapping[str, Any]] | None = None,
+) -> Document:
+    """Read a table's statistics; what the module `results_info` would return."""
+    chosen = find_profile(profile)
+    with Opened(database.url, read_only=True) as opened:
+        read = take_statistics(
+            opened,
+            RecordTable(opened, chosen),
+            top=top,
+            period=parse_duration(period, "period"),
+            zombie_rules=chosen.zombie_rules if zombie_rules is None else parse_zombie_rules(zombie_rules),
+        )
+    return {"stats": statistics_document(read), "report": statistics_report(read)}
 
 
 def by_rule(document: Document) -> dict[str, tuple[int, int]]:
