@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .axes import Axis, older_than
 from .batches import Change, Limits, Progress, Walker, free_rows, telling_what_was_done
@@ -18,11 +18,13 @@ from .database import Database
 from .failures import payloads
 from .libraries import sa
 from .profiles import Profile
-from .proof import Containers, Verdicts, read_owner
 from .records import RecordTable, reflect
 from .rules import ZombieRule
 from .sessions import session_values
 from .statuses import Statuses
+
+if TYPE_CHECKING:
+    from .proof import Containers, Verdicts
 
 _SHOWN_ROWS = 100
 
@@ -211,6 +213,9 @@ class _Zombies:
 
     def _prove(self, rules: Sequence[ZombieRule], containers: Containers) -> Verdicts:
         """Ask *containers* about every row in a status that *rules* name, whatever its age."""
+        # Loaded only where it is needed, as in the rehearsal: statistics and most runs ask for no proof.
+        from .proof import Verdicts, read_owner
+
         record = self._record
         touched = record.column(record.profile.touched or "finished")
         result = record.column("result")
