@@ -68,6 +68,9 @@ def parse_url(text: str) -> tuple[str, Any]:
         # Celery's own setting may be copied as it is: db+postgresql://…
         url = sa.engine.make_url(text.removeprefix("db+"))
         scheme, _plus, driver = url.drivername.partition("+")
+        if "@" in f"{url.host}{url.database}" and scheme != "sqlite":
+            # Of a password with an @ that is not escaped, the rest would be taken for the host.
+            raise ValueError("two @")
     except Exception:
         # from None: SQLAlchemy's message repeats the URL
         raise UsageError(
