@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from .docker import FOLDER_LABEL, PROJECT_LABEL, Container, Docker
+from .docker import Container, Docker, Listed
 from .errors import CleanupError, UsageError
 
 
@@ -44,7 +44,7 @@ _SERVERS = (
     _Server(
         scheme="postgresql",
         port=5432,
-        images=("postgres", "postgis", "timescale", "pgvector"),
+        images=("postgres", "postgresql", "postgis", "timescaledb", "timescaledb-ha", "pgvector"),
         marks=("PG_MAJOR", "PG_VERSION", "PGDATA"),
         user=("POSTGRES_USER",),
         password=("POSTGRES_PASSWORD",),
@@ -55,7 +55,7 @@ _SERVERS = (
     _Server(
         scheme="mysql",
         port=3306,
-        images=("mariadb", "mysql", "percona"),
+        images=("mariadb", "mysql", "mysql-server", "percona", "percona-server"),
         marks=("MARIADB_VERSION", "MYSQL_VERSION", "MYSQL_MAJOR"),
         user=("MARIADB_USER", "MYSQL_USER"),
         password=("MARIADB_PASSWORD", "MYSQL_PASSWORD"),
@@ -76,13 +76,13 @@ def find_database_url(compose: Mapping[str, Any]) -> str:
     :raises CleanupError: saying what was looked for, and what was found
     """
     docker = Docker(compose.get("docker_cli"))
-    containers = _containers(docker, compose)
+    containers = docker.inspect([one.identifier for one in _running(docker, compose)])
     container, server = _database(containers, compose.get("database_service"))
-    host, port = _address(container, server)
+    address = _address(container, server)
     credentials = _credentials(docker, container, server)
     if credentials is not None:
         user, password, name = (quote(part, "") for part in credentials)
-        return f"{server.scheme}://{user}:{password}@{host}:{port}/{name}"
+        return f"{server.scheme}://{user}:{password}@{address}/{name}"
     url = _application_url(containers, compose.get("app_service"), container)
     if url is None:
         raise CleanupError(
@@ -94,27 +94,34 @@ def find_database_url(compose: Mapping[str, Any]) -> str:
         )
     parts = urlsplit(url)
     login = parts.netloc.rpartition("@")[0]
-    return urlunsplit(parts._replace(netloc=f"{login}@{host}:{port}"))
+    # Without the options: they are for the application's driver, or for its framework.
+    return urlunsplit((server.scheme, f"{login}@{address}", parts.path, "", ""))
 
 
-def _containers(docker: Docker, compose: Mapping[str, Any]) -> list[Container]:
+def _running(docker: Docker, compose: Mapping[str, Any]) -> list[Listed]:
+    """Return the containers of the one project that *compose* describes; there is at least one."""
     name, folder = compose.get("project_name"), compose.get("project_dir")
-    labels = {PROJECT_LABEL: name} if name else {}
-    looked_for = f"project {name}" if name else f"a project in {folder}"
-    if folder:
-        labels[FOLDER_LABEL] = os.path.realpath(folder)
-    containers = docker.running(labels)
-    if containers:
-        projects = {one.labels.get(PROJECT_LABEL, "") for one in containers}
-        if len(projects) > 1:
-            raise UsageError(
-                f"Several Compose projects run from {folder}: {', '.join(sorted(projects))}. Name one in project_name."
-            )
-        return containers
-    there = docker.projects()
-    raise CleanupError(
-        f"No container of {looked_for} runs on this host. Compose projects that run: {', '.join(there) or 'none'}."
-    )
+    running = docker.running()
+    found = [
+        one
+        for one in running
+        if (not name or one.project == name)
+        # Where the project was started through a symbolic link, Compose knows the folder by the link.
+        and (not folder or os.path.realpath(one.folder) == os.path.realpath(folder))
+    ]
+    projects = sorted({one.project for one in found})
+    if len(projects) > 1:
+        raise UsageError(
+            f"Several Compose projects run from {folder}: {', '.join(projects)}. Name one in project_name."
+        )
+    if not found:
+        looked_for = f"project {name}" if name else "a project"
+        there = ", ".join(sorted({f"{one.project} (in {one.folder})" for one in running})) or "none"
+        raise CleanupError(
+            f"No container of {looked_for}{f' in {folder}' if folder else ''} runs on this host. "
+            f"Compose projects that run: {there}."
+        )
+    return found
 
 
 def _database(containers: list[Container], service: str | None) -> tuple[Container, _Server]:
@@ -152,8 +159,7 @@ def is_database(container: Container) -> bool:
 
 def project_containers(docker: Docker, compose: Mapping[str, Any]) -> list[Container]:
     """Return all containers of the project that *compose* describes, running or not."""
-    running = _containers(docker, compose)
-    return docker.all({PROJECT_LABEL: running[0].labels[PROJECT_LABEL]})
+    return docker.all(_running(docker, compose)[0].project)
 
 
 def _recognise(container: Container) -> _Server | None:
@@ -161,7 +167,7 @@ def _recognise(container: Container) -> _Server | None:
     image = container.image.partition("@")[0].rpartition("/")[2].partition(":")[0]
     for server in _SERVERS:
         # Not by its credentials: applications often get the same ones.
-        if image.startswith(server.images) or not container.environment.keys().isdisjoint(server.marks):
+        if image in server.images or not container.environment.keys().isdisjoint(server.marks):
             return server
     return None
 
@@ -184,7 +190,10 @@ def _setting(docker: Docker, container: Container, names: tuple[str, ...]) -> st
             return container.environment[name]
         path = container.environment.get(f"{name}_FILE")
         if path:
-            return docker.read_file(container, path).rstrip("\r\n")
+            try:
+                return docker.read_file(container, path).rstrip("\r\n")
+            except CleanupError as error:
+                raise CleanupError(f"{name}_FILE of service {container.service} cannot be read: {error}") from None
     return None
 
 
@@ -198,17 +207,19 @@ def _application_url(containers: list[Container], service: str | None, database:
             continue
         for name in _URL_VARIABLES:
             url = container.environment.get(name, "")
-            if "://" in url and (service or urlsplit(url).hostname == database.service):
+            if "://" in url and (service or urlsplit(url).hostname in database.host_names):
                 return url
     return None
 
 
-def _address(container: Container, server: _Server) -> tuple[str, int]:
+def _address(container: Container, server: _Server) -> str:
+    """Return host and port as a URL has them."""
     published = container.published(server.port)
     if published is not None:
-        return published
+        host, port = published
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if container.address is not None:
-        return container.address, server.port
+        return f"{container.address}:{server.port}"
     raise CleanupError(
         f"Service {container.service} (container {container.name}) publishes no port and has no "
         "address of its own on this host. Publish its port on 127.0.0.1, or give database_url."

@@ -14,7 +14,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -49,6 +50,16 @@ class Container:
     def service(self) -> str:
         return self.labels.get(SERVICE_LABEL, "")
 
+    @property
+    def host_names(self) -> set[str]:
+        """The names by which other containers reach it."""
+        aliases = (network.get("Aliases") or () for network in self._networks.values())
+        return {self.name, self.service, *(alias for of_network in aliases for alias in of_network)}
+
+    @property
+    def _networks(self) -> dict[str, Any]:
+        return (self._description.get("NetworkSettings") or {}).get("Networks") or {}
+
     def published(self, port: int) -> tuple[str, int] | None:
         """Return the host's address and port that lead to *port* (TCP)."""
         ports = (self._description.get("NetworkSettings") or {}).get("Ports") or {}
@@ -62,9 +73,19 @@ class Container:
     @property
     def address(self) -> str | None:
         """The container's own address on a network of its host."""
-        networks = (self._description.get("NetworkSettings") or {}).get("Networks") or {}
-        addresses = (network.get("IPAddress") for network in networks.values())
+        if "host" in self._networks:
+            return "127.0.0.1"
+        addresses = (network.get("IPAddress") for network in self._networks.values())
         return next((address for address in addresses if address), None)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A running container of a Compose project, as ``docker ps`` lists it."""
+
+    identifier: str
+    project: str
+    folder: str  #: of the project's Compose file, as it was called when the project was started
 
 
 class Docker:
@@ -85,25 +106,20 @@ class Docker:
             )
         self._cli = found
 
-    def running(self, labels: dict[str, str]) -> list[Container]:
-        """Return the running containers that have all *labels*."""
-        filters = (f"label={name}={value}" for name, value in labels.items())
-        return self._inspect(self._listed(filters))
+    def running(self) -> list[Listed]:
+        """Return the running containers of all Compose projects."""
+        form = "\t".join(("{{.ID}}", *(f'{{{{.Label "{label}"}}}}' for label in (PROJECT_LABEL, FOLDER_LABEL))))
+        said = self._run(["ps", "--no-trunc", "--filter", f"label={PROJECT_LABEL}", "--format", form])
+        return [Listed(*line.split("\t", 2)) for line in said.splitlines()]
 
-    def all(self, labels: dict[str, str]) -> list[Container]:
-        """Return the containers that have all *labels*, running or not."""
-        filters = (f"label={name}={value}" for name, value in labels.items())
-        return self._inspect(self._listed(filters, "--all"))
-
-    def projects(self) -> list[str]:
-        """Return the names of the Compose projects that run."""
-        form = f'{{{{.Label "{PROJECT_LABEL}"}}}}'
-        said = self._run(["ps", "--filter", f"label={PROJECT_LABEL}", "--format", form])
-        return sorted({line for line in said.splitlines() if line})
+    def all(self, project: str) -> list[Container]:
+        """Return the containers of a Compose project, running or not."""
+        listed = self._run(["ps", "--quiet", "--no-trunc", "--all", "--filter", f"label={PROJECT_LABEL}={project}"])
+        return self.inspect(listed.split())
 
     def read_file(self, container: Container, path: str) -> str:
-        """Return the text of a file in a running container."""
-        return self._run(["exec", container.identifier, "cat", "--", path])
+        """Return the text of a file in a running container, whoever may read it there."""
+        return self._run(["exec", "--user", "0", container.identifier, "cat", "--", path])
 
     def run_python(self, container: Container, program: str, *arguments: str) -> str:
         """Return what *program* prints, run by the ``python`` of a running container."""
@@ -128,11 +144,8 @@ class Docker:
         """Return what *container* has written since *moment* (ISO 8601)."""
         return self._run(["logs", "--since", moment, container.identifier], both=True)
 
-    def _listed(self, filters: Iterable[str], *more: str) -> list[str]:
-        options = [word for one in filters for word in ("--filter", one)]
-        return self._run(["ps", "--quiet", "--no-trunc", *more, *options]).split()
-
-    def _inspect(self, identifiers: Sequence[str]) -> list[Container]:
+    def inspect(self, identifiers: Sequence[str]) -> list[Container]:
+        """Return the containers with these identifiers."""
         if not identifiers:
             return []
         said = self._run(["inspect", "--type", "container", *identifiers])
@@ -168,7 +181,7 @@ def _moment(text: str | None) -> datetime | None:
 def _explain(cli: str, verb: str, said: str) -> str:
     lines = said.strip().splitlines()
     text = lines[-1].rstrip(".") if lines else "it said nothing"
-    if "permission denied" in said.lower():
+    if "permission denied while trying to connect" in said:
         return (
             f"'{cli} {verb}' was refused: {text}. The user has no rights to the Docker engine's "
             "socket: use become, or add the user to the group docker."
