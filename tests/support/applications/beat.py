@@ -78,7 +78,7 @@ class RunningBeat:
         return time.monotonic() - started
 
     def loaded(self) -> set[str]:
-        """The names of the entries that beat has in memory, by what it last wrote of its schedule."""
+        """The names of the entries that beat last read from the database; at its start, before it adds its own."""
         _before, _found, schedule = self.log.rpartition("Current schedule:\n")
         entries = [line.split() for line in schedule.splitlines() if line.startswith("<ModelEntry: ")]
         return {entry[1] for entry in entries}
