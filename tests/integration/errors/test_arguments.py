@@ -212,13 +212,13 @@ def test_a_hostile_name_is_only_a_name(
     make_database: Callable[..., Database], fork_module: RunModule, module: str, where: str
 ) -> None:
     database = make_database(create_processing_tasks)
-    arguments = {
+    hostile: dict[str, Arguments] = {
         "table": {"table": HOSTILE},
         "schema": {"table": f"{HOSTILE}.processing_tasks"},
         "columns": {"columns": {"status": HOSTILE}},
-    }[where]
+    }
     before = dump(database)
-    run = fork_module(module, {"database_url": database.url, **TASKS, **arguments})
+    run = fork_module(module, {"database_url": database.url, **TASKS, **hostile[where]})
     _refused(run, ("DROP TABLE processing_tasks; --",))
     # Some servers refuse even to look for such a table.
     assert re.search("created_at" if where == "columns" else "no table|refused", run["msg"])

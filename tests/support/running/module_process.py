@@ -75,7 +75,13 @@ class ModuleForks:
 
 
 def _arguments(args: Mapping[str, Any], check: bool, diff: bool) -> dict[str, Any]:
-    return {**args, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 3}
+    return {
+        **args,
+        "_ansible_check_mode": check,
+        "_ansible_diff": diff,
+        "_ansible_verbosity": 3,
+        "_ansible_inject_invocation": True,
+    }
 
 
 def _result(name: str, exit_code: int, stdout: str, stderr: str) -> ModuleRun:
