@@ -5,14 +5,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from support.engine import purge
 from support.servers import Database
-from support.tables import Ago, Rows, UniqueText, fill
+from support.tables import Ago, Rows, UniqueText, create_django_celery_results, fill
 from support.tables.rows import DAY, TASK_RESULT, processing_rows, task_metas, task_results
 
 PROFILE = "processing_tasks"
 INDEXES = ["", "completed_at", "created_at", "completed_at created_at"]
+
+
+@pytest.fixture
+def results(make_database: Callable[..., Database]) -> Database:
+    return make_database(create_django_celery_results)
 
 
 @pytest.mark.parametrize("indexed", INDEXES)
@@ -43,7 +50,7 @@ def test_a_row_without_any_date_has_no_age(celery_tables: Database) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 60])
-def test_more_rows_of_one_date_than_a_batch_holds(dcr: Database, size: int) -> None:
+def test_more_rows_of_one_date_than_a_batch_holds(results: Database, size: int) -> None:
     rows = [
         task_results(120, days=10),
         task_results(30, days=9.5),
@@ -51,9 +58,9 @@ def test_more_rows_of_one_date_than_a_batch_holds(dcr: Database, size: int) -> N
         task_results(120, days=3),
         task_results(5, "STARTED", days=10),
     ]
-    fill(dcr, TASK_RESULT, rows)
-    done = purge(dcr, batch_size=size)
-    assert (done["deleted"], done["stopped"], dcr.count(TASK_RESULT)) == (280, "drained", 125)
+    fill(results, TASK_RESULT, rows)
+    done = purge(results, batch_size=size)
+    assert (done["deleted"], done["stopped"], results.count(TASK_RESULT)) == (280, "drained", 125)
     assert done["batches"] >= 280 / size
 
 

@@ -6,20 +6,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from support.engine import purge
 from support.servers import Database
-from support.tables import Ago, fill
+from support.tables import Ago, create_django_celery_results, fill
 from support.tables.fill import Numbered
 from support.tables.rows import DAY, TASK_RESULT, processing_rows, task_metas, task_results
+
+
+@pytest.fixture
+def results(make_database: Callable[..., Database]) -> Database:
+    return make_database(create_django_celery_results)
 
 
 def _names(database: Database) -> Counter[str]:
     return Counter(name for (name,) in database.execute(f"SELECT task_name FROM {TASK_RESULT}"))
 
 
-def test_the_newest_of_each_task_stay(dcr: Database) -> None:
+def test_the_newest_of_each_task_stay(results: Database) -> None:
     rows = [
         task_results(10, task_name="a", date_done=Ago(40 * DAY, 31 * DAY)),
         task_results(3, task_name="b", days=50),
@@ -27,23 +33,23 @@ def test_the_newest_of_each_task_stay(dcr: Database) -> None:
         task_results(4, task_name=None, days=50),
         task_results(6, "STARTED", task_name="a", days=60),
     ]
-    fill(dcr, TASK_RESULT, rows)
-    done = purge(dcr, [{"older_than": "30d", "keep_last": 4}], batch_size=2)
-    assert _names(dcr) == {"a": 4 + 6, "b": 3, "B": 4, None: 4}
+    fill(results, TASK_RESULT, rows)
+    done = purge(results, [{"older_than": "30d", "keep_last": 4}], batch_size=2)
+    assert _names(results) == {"a": 4 + 6, "b": 3, "B": 4, None: 4}
     assert (done["deleted"], done["stopped"]) == (7, "drained")
-    oldest = dcr.scalar(f"SELECT count(*) FROM {TASK_RESULT} WHERE status = 'SUCCESS' AND task_name = 'a'")
+    oldest = results.scalar(f"SELECT count(*) FROM {TASK_RESULT} WHERE status = 'SUCCESS' AND task_name = 'a'")
     assert oldest == 4
 
 
-def test_new_rows_count_among_the_newest(dcr: Database) -> None:
-    fill(dcr, TASK_RESULT, [task_results(5, task_name="a", days=40), task_results(2, task_name="a", days=1)])
-    assert purge(dcr, [{"older_than": "30d", "keep_last": 3}])["deleted"] == 4
+def test_new_rows_count_among_the_newest(results: Database) -> None:
+    fill(results, TASK_RESULT, [task_results(5, task_name="a", days=40), task_results(2, task_name="a", days=1)])
+    assert purge(results, [{"older_than": "30d", "keep_last": 3}])["deleted"] == 4
 
 
-def test_which_rows_stay(dcr: Database) -> None:
-    fill(dcr, TASK_RESULT, [task_results(9, task_id=Numbered("row ", 9), date_done=Ago(50 * DAY, 42 * DAY))])
-    purge(dcr, [{"statuses": ["success"], "keep_last": 2}])
-    assert sorted(task for (task,) in dcr.execute(f"SELECT task_id FROM {TASK_RESULT}")) == ["row 7", "row 8"]
+def test_which_rows_stay(results: Database) -> None:
+    fill(results, TASK_RESULT, [task_results(9, task_id=Numbered("row ", 9), date_done=Ago(50 * DAY, 42 * DAY))])
+    purge(results, [{"statuses": ["success"], "keep_last": 2}])
+    assert sorted(task for (task,) in results.execute(f"SELECT task_id FROM {TASK_RESULT}")) == ["row 7", "row 8"]
 
 
 @pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
