@@ -25,6 +25,7 @@ from .rules import TERMINAL_STATUSES
 from .statuses import Statuses
 
 _CHUNK = 500  # identifiers in one statement
+_YOUNGEST_ORPHAN = timedelta(days=1)  # a chord whose members have just ended is about to go on
 
 
 class Chords:
@@ -58,8 +59,8 @@ class Chords:
         self.orphans: list[Any] = []
         if everything:
             self.orphans = self._counters
-        elif orphaned_after and self._counters:
-            self.orphans = self._find_orphans(orphaned_after)
+        elif orphaned_after is not None and self._counters:
+            self.orphans = self._find_orphans(max(orphaned_after, _YOUNGEST_ORPHAN))
 
     @property
     def name(self) -> str:
