@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 RUN = @if [ -z '$(PYTHON)' ]; then echo 'Python 3.11 or newer is needed' >&2; exit 1; fi; \
 	'$(PYTHON)' tests/tools/run.py
 
-.PHONY: help test lint unit sanity package molecule demo bench docs clean
+.PHONY: help test lint unit sanity package molecule compose demo bench docs clean
 
 help:
 	@echo 'make demo      see the collection at work, on a PostgreSQL of its own'
@@ -19,11 +19,12 @@ help:
 	@echo 'make sanity    ansible-test sanity on the oldest and the newest ansible-core'
 	@echo 'make package   build the tarball, install it, read its documentation'
 	@echo 'make molecule  the roles, by their Molecule scenarios'
+	@echo 'make compose   the modules and playbooks on real Docker Compose projects'
 	@echo 'make bench     measure against raw SQL and django-celery-results'
 	@echo 'make docs      write the README of each role'
 	@echo 'make clean     remove all that these goals have made'
 
-test lint unit sanity package molecule demo bench docs:
+test lint unit sanity package molecule compose demo bench docs:
 	$(RUN) $@ $(ARGS)
 
 clean:

@@ -8,21 +8,29 @@ from __future__ import annotations
 import os
 import shutil
 
+import docker_engine
 import environments
 import interpreters
 from steps import Log, Outcome
 from suite import in_ci
 from workspace import ROOT
 
-# A program that shows that the part is here, and what the tests lose without it.
-_PROGRAMS = {
-    "mariadbd": "the tests on MariaDB are left out; tests/tools/install_parts, as root on Debian, installs it",
-}
+_HELP = "tests/tools/install_parts, as root on Debian, installs it"
+
+
+def _missing_of_the_system() -> dict[str, str]:
+    """What `install_parts` installs, and what the tests lose without it."""
+    missing = {}
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    if not shutil.which("mariadbd", path=path):
+        missing["mariadbd"] = f"the tests on MariaDB are left out; {_HELP}"
+    if lack := docker_engine.missing():
+        missing[lack] = f"the tests on Docker Compose are left out; {_HELP}"
+    return missing
 
 
 def _missing() -> dict[str, str]:
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-    missing = {name: loss for name, loss in _PROGRAMS.items() if not shutil.which(name, path=path)}
+    missing = _missing_of_the_system()
     for core, versions in (("newest", environments.NEWEST), ("oldest", environments.OLDEST)):
         try:
             interpreters.first(versions)
@@ -36,7 +44,7 @@ def _may_install() -> bool:
 
 
 def run(log: Log) -> Outcome:
-    if not _missing().keys().isdisjoint(_PROGRAMS) and _may_install():
+    if _missing_of_the_system() and _may_install():
         log.run([ROOT / "tests" / "tools" / "install_parts"])
     outcome = Outcome()
     for name, loss in _missing().items():

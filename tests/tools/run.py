@@ -26,7 +26,7 @@ from environments import Environment
 from steps import Log, Outcome, Step
 
 MAIN, DEMO = environments.main(), environments.demo()
-GOALS = ("test", "lint", "unit", "sanity", "package", "molecule", "demo", "bench", "docs")
+GOALS = ("test", "lint", "unit", "sanity", "package", "molecule", "compose", "demo", "bench", "docs")
 
 
 def _ready(environment: Environment) -> Step:
@@ -56,6 +56,7 @@ def _package() -> Step:
 
 def _groups(goal: str, arguments: list[str]) -> list[list[Step]]:
     tests = Step("tests", partial(suite.run, MAIN, arguments=arguments))
+    compose = Step("compose", partial(suite.compose, MAIN, arguments=[] if goal == "test" else arguments))
     molecule = Step("molecule", partial(scenarios.run, MAIN))
     every = [_ready(environment) for environment in environments.cores()]
     groups: dict[str, Callable[[], list[list[Step]]]] = {
@@ -63,13 +64,14 @@ def _groups(goal: str, arguments: list[str]) -> list[list[Step]]:
             [Step("parts", parts.run)],
             every,
             # The longest first, and beside it everything else.
-            [tests, *_lint(), *_sanity(), _package(), molecule],
+            [tests, compose, *_lint(), *_sanity(), _package(), molecule],
         ],
         "lint": lambda: [[_ready(MAIN)], _lint()],
         "unit": lambda: [[_ready(MAIN)], [tests]],
         "sanity": lambda: [every, _sanity()],
         "package": lambda: [every, [_package()]],
         "molecule": lambda: [[_ready(MAIN)], [molecule]],
+        "compose": lambda: [[_ready(MAIN)], [compose]],
     }
     return groups[goal]()
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the fleetops.celery contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Unit tests, and module tests against real databases."""
+"""Unit tests, module tests against real databases, and tests on Docker Compose."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+import docker_engine
 import workspace
 from environments import Environment
 from steps import Log, Outcome
@@ -20,8 +21,18 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
-def run(environment: Environment, log: Log, arguments: Sequence[str] = ()) -> Outcome:
-    report = workspace.BUILD / "reports" / "pytest.xml"
+def compose(environment: Environment, log: Log, arguments: Sequence[str] = ()) -> Outcome:
+    """Needs no more than `run` does, but by far the most time for each test."""
+    try:
+        # Here and not by pytest, so that the engine lasts for every step that needs it.
+        docker_engine.start()
+    except docker_engine.NoDocker as error:
+        log.write(str(error))
+    return run(environment, log, ["tests/compose", *arguments], name="compose")
+
+
+def run(environment: Environment, log: Log, arguments: Sequence[str] = (), name: str = "pytest") -> Outcome:
+    report = workspace.BUILD / "reports" / f"{name}.xml"
     report.unlink(missing_ok=True)
     environ = environment.environ(workspace.link())
     # Commands that a test starts by name are those of this environment.

@@ -1,0 +1,12 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compose projects: a Django application with Celery worker, beat, Redis and a database, as it is deployed."""
+
+from __future__ import annotations
+
+from .command import docker
+from .images import Images, provide_images
+from .projects import ComposeProject, up
+
+__all__ = ["ComposeProject", "Images", "docker", "provide_images", "up"]
