@@ -153,7 +153,7 @@ class Docker:
 
     def _run(self, arguments: list[str], given: str = "", both: bool = False) -> str:
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
                 [self._cli, *arguments],
                 capture_output=True,
                 text=True,
