@@ -38,7 +38,7 @@ def _container(project: ComposeProject, service: str, image: str, **environment:
     try:
         yield identifier
     finally:
-        docker("rm", "--force", identifier)
+        docker("rm", "--force", "--volumes", identifier)
 
 
 def test_no_docker_command(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_two_projects_in_one_folder(library: ComposeProject, images: Images) -> 
     try:
         message = _message({"project_dir": str(library.folder)})
     finally:
-        docker("rm", "--force", identifier)
+        docker("rm", "--force", "--volumes", identifier)
     assert message == (
         f"Several Compose projects run from {library.folder}: {library.name}, {other}. Name one in project_name."
     )
@@ -149,7 +149,7 @@ def test_no_database_at_all(reader: ComposeProject, images: Images) -> None:
     try:
         message = _message({"project_name": "cache"})
     finally:
-        docker("rm", "--force", identifier)
+        docker("rm", "--force", "--volumes", identifier)
     assert message.startswith("No service of the project is a PostgreSQL, MariaDB or MySQL server")
     assert "Services that run: redis. Name it in database_service, or give database_url." in message
 
