@@ -27,11 +27,11 @@ from .errors import DatabaseError, LockTimeoutError, UsageError
 from .libraries import sa
 
 TARGET_SECONDS = 0.25
-_FIRST_SIZE = 5_000
+_FIRST_SIZE = 10_000
 _SMALLEST_SIZE = 50
-_LARGEST_SIZE = 100_000
+_LARGEST_SIZE = 250_000
 _ROWS_BY_KEY = 500
-_GROWTH = 4.0
+_GROWTH = 5.0
 
 #: Why a run ended that has nothing left to do.
 DRAINED = ("drained", "no matching row remains")

@@ -1,0 +1,132 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A deployment in its old state, in which beat installs celery.backend_cleanup, is migrated and stays so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from support.docker import ComposeProject, Images, up
+from support.running import PlaybookRun, run_playbook
+
+BUILTIN = "celery.backend_cleanup"
+OWN = "cleanup-celery-results"
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=Tests", "-c", "user.email=tests@example.com", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *identity, "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+def _publish_new_settings(project: ComposeProject, scratch: Path) -> None:
+    """Make the project's folder a checkout whose origin has moved on: there result_expires is no longer set."""
+    origin, elsewhere = scratch / "origin.git", scratch / "elsewhere"
+    _git(scratch, "init", "--bare", str(origin))
+    _git(project.folder, "init")
+    _git(project.folder, "add", "backend", "compose.yml")
+    _git(project.folder, "commit", "--message", "Deploy")
+    _git(project.folder, "remote", "add", "origin", str(origin))
+    _git(project.folder, "push", "origin", "main")
+    _git(scratch, "clone", str(origin), str(elsewhere))
+    settings = elsewhere / "backend" / "shop" / "settings.py"
+    settings.write_text(settings.read_text() + "\nCELERY_RESULT_EXPIRES = None\n", encoding="utf-8")
+    _git(elsewhere, "commit", "--all", "--message", "Leave results to our own cleanup task")
+    _git(elsewhere, "push", "origin", "main")
+
+
+@pytest.fixture(scope="module")
+def old(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeProject]:
+    with up(f"old-{os.getpid()}", images, result_expires=86400) as project:
+        _publish_new_settings(project, tmp_path_factory.mktemp("git"))
+        yield project
+
+
+@pytest.fixture
+def inventory(old: ComposeProject, tmp_path: Path) -> Path:
+    host = {
+        "ansible_connection": "local",
+        "celery_compose_project_dir": str(old.folder),
+        "celery_app_service": "backend",
+        "migrate_own_task": {"name": OWN, "crontab": "0 3 * * *"},
+        "migrate_expected_tasks": 11,
+    }
+    path = tmp_path / "hosts.yml"
+    path.write_text(json.dumps({"all": {"hosts": {"old": host}}}), encoding="utf-8")
+    return path
+
+
+def _schedule(project: ComposeProject) -> dict[str, bool]:
+    rows = project.database().execute("SELECT name, enabled FROM django_celery_beat_periodictask")
+    return {name: bool(enabled) for name, enabled in rows}
+
+
+def _migrate(inventory: Path, *, check: bool = False) -> PlaybookRun:
+    done = run_playbook("fleetops.celery.migrate", inventory, check=check, diff=True)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def _restart_beat(project: ComposeProject) -> None:
+    """Restart it, and wait until it has installed its default entries and looks at its schedule."""
+    since = datetime.now(timezone.utc).isoformat()
+    project.compose("restart", "--timeout=5", "celery_beat")
+    deadline = time.monotonic() + 30
+    while "beat: Starting" not in project.compose("logs", "--no-color", f"--since={since}", "celery_beat"):
+        assert time.monotonic() < deadline, "beat did not start"
+        time.sleep(0.5)
+    time.sleep(2)
+
+
+def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(old: ComposeProject, inventory: Path) -> None:
+    database = old.database()
+    assert _schedule(old)[BUILTIN] is True
+    database.execute(f"DELETE FROM django_celery_beat_periodictask WHERE name = '{BUILTIN}'")
+    _restart_beat(old)
+    assert _schedule(old)[BUILTIN] is True
+
+    rehearsed = _migrate(inventory, check=True)
+    assert rehearsed.recap["old"]["changed"] > 0
+    assert _schedule(old)[BUILTIN] is True
+
+    done = _migrate(inventory)
+    assert done.recap["old"]["changed"] > 0
+    assert old.password not in done.output
+    schedule = _schedule(old)
+    assert schedule[BUILTIN] is False
+    assert schedule[OWN] is True
+    assert len(schedule) == 11
+    assert "CELERY_RESULT_EXPIRES = None" in old.compose("exec", "-T", "backend", "cat", "shop/settings.py")
+
+    again = _migrate(inventory)
+    assert again.recap["old"]["changed"] == 0, again.output
+
+    _restart_beat(old)
+    assert _migrate(inventory).recap["old"]["changed"] == 0
+    assert _schedule(old)[BUILTIN] is False
+
+
+def test_a_healthy_deployment_has_no_finding_and_a_stopped_beat_is_one(old: ComposeProject, inventory: Path) -> None:
+    """Runs after the migration: until then the built-in task is a finding of its own."""
+    healthy = run_playbook("fleetops.celery.doctor", inventory)
+    (found,) = healthy.results("deployment_info", "old")
+    assert found["findings"] == [], found["findings"]
+    roles = {one["service"]: one["roles"] for one in found["services"]}
+    assert roles["db"] == ["database"]
+    assert roles["celery_beat"] == ["beat"]
+    assert roles["celery_worker"] == ["worker"]
+    assert found["beat"]["result_expires"] is None
+
+    old.compose("stop", "--timeout=1", "celery_beat")
+    broken = run_playbook("fleetops.celery.doctor", inventory)
+    assert broken.exit_code == 0
+    (found,) = broken.results("deployment_info", "old")
+    assert [one["code"] for one in found["findings"]] == ["beat_not_running"]
+    assert "docker compose up -d celery_beat" in broken.output
