@@ -52,9 +52,11 @@ def _say(text: str) -> None:
 def _filled(server: DurablePostgreSQL, rows: int) -> Iterator[Database]:
     _say(f"{rows:,} rows …")
     database = server.new_database()
-    records.make(database, rows)
-    yield database
-    database.drop()
+    try:
+        records.make(database, rows)
+        yield database
+    finally:
+        database.drop()
 
 
 def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator[report.Line]:

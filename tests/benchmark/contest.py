@@ -23,8 +23,10 @@ def measure(
     order = list(ways)
     for _round in range(rounds):
         for name in order:
-            with server.copy(template) as database, pinned_snapshot(database) if pinned else nullcontext():
-                runs[name].append(ways[name](database))
+            with server.copy(template) as database:
+                snapshot = pinned_snapshot(database) if pinned else nullcontext()
+                with snapshot:
+                    runs[name].append(ways[name](database))
         order = [*order[1:], order[0]]
     return {name: _typical(measured) for name, measured in runs.items()}
 

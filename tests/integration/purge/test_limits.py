@@ -54,7 +54,7 @@ def test_max_rows_is_not_passed(tasks: Database, most: int) -> None:
 
 
 def test_the_next_run_goes_on(tasks: Database) -> None:
-    runs = [purge(tasks, RULES, profile=PROFILE, max_rows=200) for _ in range(3)]
+    runs = [purge(tasks, RULES, profile=PROFILE, max_rows=200) for dummy in range(3)]
     assert [(run["deleted"], run["stopped"]) for run in runs] == [(200, "max_rows"), (150, "drained"), (0, "drained")]
 
 

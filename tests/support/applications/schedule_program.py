@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError  # type: ignore[import-untyped]
 
-from . import celery_app  # noqa: F401 (configures Django, which the models need)
+from .celery_app import app  # configures Django, which the models need
 
 # Must come after it.
 from django_celery_beat.models import (  # type: ignore[import-untyped] # isort: skip
@@ -21,6 +21,7 @@ from django_celery_beat.models import (  # type: ignore[import-untyped] # isort:
     PeriodicTask,
 )
 
+app.set_default()
 _CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 

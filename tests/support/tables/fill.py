@@ -25,7 +25,6 @@ class Generated(Protocol):
 
     def expression(self, number: ColumnElement[int], count: int, context: _Context) -> ColumnElement[Any]:
         """The SQL of the value in row `number`, which runs from 0 to `count` - 1."""
-        ...
 
 
 @dataclass(frozen=True)
