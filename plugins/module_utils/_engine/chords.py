@@ -20,7 +20,7 @@ from typing import Any
 from .clock import Clock
 from .database import Database
 from .libraries import sa
-from .records import RecordTable, reflect
+from .records import RecordTable, known_table
 from .rules import TERMINAL_STATUSES
 from .statuses import Statuses
 
@@ -48,7 +48,9 @@ class Chords:
         self._record = record
         self._clock = clock
         self._statuses = statuses
-        self.table: Any = reflect(database, record.profile.chords) if record.profile.chords else None
+        self.table: Any = None
+        if record.profile.chords:
+            self.table = known_table(database, record.profile.chords, "id", "group_id", "sub_tasks", "count")
         self._counters: list[Any] = []
         if self.table is not None:
             columns = self.table.c

@@ -18,7 +18,7 @@ from .database import Database
 from .failures import payloads
 from .libraries import sa
 from .profiles import Profile
-from .records import RecordTable, reflect
+from .records import RecordTable, known_table
 from .rules import ZombieRule
 from .sessions import session_values
 from .statuses import Statuses
@@ -107,7 +107,7 @@ def fail_zombies_of_dependents(database: Database, profile: Profile, *, check: b
     return [
         fail_zombies(database, RecordTable(database, dependent), dependent.zombie_rules, check=check)
         for dependent in profile.dependents
-        if reflect(database, dependent.table) is not None
+        if known_table(database, dependent.table) is not None
     ]
 
 
