@@ -30,11 +30,16 @@ options:
   result_expires:
     description:
       - The application's C(result_expires), as seconds, as V(24h) or V(7d), or V(none), where it is known.
+      - With O(compose), the application is asked in its container where this is not given, and for its C(beat_schedule) too.
       - It only serves to tell whether beat makes the row again.
     type: str
   own_task:
     description: The name of the application's own cleanup task, to tell whether it is there.
     type: str
+  wait:
+    description: After a change, wait until a running beat says in its log that it took notice, 15 seconds at most. It needs O(compose).
+    type: bool
+    default: false
 seealso:
   - module: fleetops.celery.periodic_task
   - module: fleetops.celery.results_purge
@@ -109,6 +114,11 @@ beat_notified:
   returned: success
   type: bool
   sample: true
+beat_noticed:
+  description: Whether a running beat said that it took notice. V(none) where it was not waited for.
+  returned: success
+  type: bool
+  sample: true
 periodic_tasks:
   description: How many periodic tasks there are, enabled or not.
   returned: success
@@ -143,9 +153,16 @@ report:
 """
 
 from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
+    Configuration,
+    celery_processes,
+    read_project,
+    wait_for_beat,
+)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import (
     Beat,
     describe,
@@ -158,18 +175,41 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cl
     parse_result_expires,
     set_builtin_cleanup,
 )
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import project_containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import Docker
 from ansible_collections.fleetops.celery.plugins.module_utils._module import run_module
+
+_PATIENCE = 15  # seconds; beat looks every five
+
+
+class _Project:
+    """The Compose project, as far as it is asked."""
+
+    def __init__(self, compose: dict[str, Any]) -> None:
+        self._docker = Docker(compose.get("docker_cli"))
+        self._processes = celery_processes(project_containers(self._docker, compose))
+
+    def configuration(self) -> Configuration | None:
+        return read_project(self._docker, self._processes)
+
+    def wait_for_beat(self, since: datetime) -> bool:
+        return wait_for_beat(self._docker, self._processes, since, _PATIENCE)
 
 
 def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     params = module.params
     beat = Beat(database)
+    began = datetime.now(timezone.utc)
+    project = _Project(params["compose"]) if params["compose"] else None
+    known = project.configuration() if project and params["result_expires"] is None else None
+    expires = bool(known.result_expires) if known else parse_result_expires(params["result_expires"])
     own = beat.find(params["own_task"]) if params["own_task"] else None
     result = set_builtin_cleanup(
         beat,
         params["state"],
-        parse_result_expires(params["result_expires"]),
+        expires,
+        scheduled=known is not None and NAME in known.beat_schedule,
         timezone=beat.usual_timezone(),
         check=module.check_mode,
     )
@@ -180,8 +220,14 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     ]
     if params["own_task"]:
         report.append(f"  Own cleanup task {params['own_task']}: {describe(own)}")
+    noticed = None
+    if params["wait"] and project and result.changed and not module.check_mode:
+        noticed = project.wait_for_beat(began)
+        if not noticed:
+            module.warn(f"Beat has not said within {_PATIENCE} s that it took notice; see its log, or restart it.")
     return {
         "changed": result.changed,
+        "beat_noticed": noticed,
         "before": task_document(result.before),
         "after": task_document(result.after),
         "recreation": asdict(result.recreation),
@@ -199,6 +245,7 @@ def main() -> None:
             "state": {"type": "str", "default": "disabled", "choices": list(STATES)},
             "result_expires": {"type": "str"},
             "own_task": {"type": "str"},
+            "wait": {"type": "bool", "default": False},
         },
         work,
         table=False,

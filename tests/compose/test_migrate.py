@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.docker import ComposeProject, Images, up
-from support.running import PlaybookRun, run_playbook
+from support.running import PlaybookRun, run_module, run_playbook
 
 BUILTIN = "celery.backend_cleanup"
 OWN = "cleanup-celery-results"
@@ -130,3 +130,17 @@ def test_a_healthy_deployment_has_no_finding_and_a_stopped_beat_is_one(old: Comp
     (found,) = broken.results("deployment_info", "old")
     assert [one["code"] for one in found["findings"]] == ["beat_not_running"]
     assert "docker compose up -d celery_beat" in broken.output
+
+
+def test_a_running_beat_takes_notice_and_the_application_tells_what_comes_back(old: ComposeProject) -> None:
+    """Beat was stopped by the test before."""
+    old.compose("up", "--detach", "--wait", "celery_beat")
+    where = {"compose": {"project_dir": str(old.folder)}}
+    restored = run_module("backend_cleanup", {**where, "state": "present", "wait": True})
+    assert restored["changed"] is True, restored
+    assert restored["beat_noticed"] is True
+    removed = run_module("backend_cleanup", {**where, "state": "absent", "wait": True})
+    assert removed["beat_noticed"] is True
+    # The application says that it no longer sets result_expires.
+    assert removed["recreation"]["verdict"] == "stays_absent"
+    assert run_module("backend_cleanup", {**where, "state": "absent"})["changed"] is False

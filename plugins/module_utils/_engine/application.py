@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from .docker import Container, Docker
 from .errors import CleanupError
 
 _MARK = "fleetops.celery:"
+# django_celery_beat/schedulers.py says so at level INFO, which is beat's own default.
+_NOTICED = "DatabaseScheduler: Schedule changed."
 
 # Runs in the application's own Python. It prints names, numbers and versions, nothing secret.
 _PROBE = r"""
@@ -41,6 +45,7 @@ print("MARK" + json.dumps({
     "beat_scheduler": str(conf.beat_scheduler),
     "timezone": str(app.timezone),
     "tasks": sorted(app.tasks),
+    "beat_schedule": sorted(map(str, conf.beat_schedule or ())),
     "versions": versions,
 }))
 """.replace("MARK", _MARK)
@@ -66,6 +71,7 @@ class Configuration:
     beat_scheduler: str
     timezone: str
     tasks: list[str] = field(default_factory=list)
+    beat_schedule: list[str] = field(default_factory=list)  #: names of its entries
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -100,6 +106,31 @@ def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
         raise CleanupError(f"The application in container {process.container.name} did not tell its configuration.")
     document: dict[str, Any] = json.loads(lines[-1][len(_MARK) :])
     return Configuration(**document)
+
+
+def read_project(docker: Docker, processes: Sequence[CeleryProcess]) -> Configuration | None:
+    """Return the configuration that the first running container tells; ``None`` where none runs."""
+    for process in processes:
+        if process.container.state == "running":
+            return read_configuration(docker, process)
+    return None
+
+
+def wait_for_beat(docker: Docker, processes: Sequence[CeleryProcess], since: datetime, seconds: float) -> bool:
+    """Wait until a running beat has said that it took notice of a change made after *since*.
+
+    :param since: by this host's clock, aware
+    :param seconds: how long to wait; beat looks every five seconds
+    """
+    containers = [one.container for one in processes if "beat" in one.roles and one.container.state == "running"]
+    deadline = time.monotonic() + seconds
+    while containers:
+        if any(_NOTICED in docker.logs_since(container, since.isoformat()) for container in containers):
+            return True
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(0.5)
+    return False
 
 
 def _words(command: Sequence[str]) -> list[str]:

@@ -63,32 +63,35 @@ def parse_result_expires(text: str | None) -> bool | None:
         return bool(parse_duration(text, "result_expires"))
 
 
-def set_builtin_cleanup(beat: Beat, state: str, expires: bool | None, *, timezone: str, check: bool) -> RetireResult:
+def set_builtin_cleanup(
+    beat: Beat, state: str, expires: bool | None, *, scheduled: bool = False, timezone: str, check: bool
+) -> RetireResult:
     """Bring the built-in task into *state*.
 
     :param expires: whether the application sets ``result_expires``
+    :param scheduled: whether the application's own ``beat_schedule`` has an entry of that name
     :param timezone: of the schedule of a row that is made
     """
     if state not in STATES:
         raise UsageError(f"state {state!r} is unknown; use {', '.join(STATES)}.")
     before = beat.find(NAME)
-    after = _wanted(before, state, expires, timezone)
+    after = _wanted(before, state, scheduled or expires, timezone)
     total = beat.count()
     if after != before:
         total += (after is not None) - (before is not None)
         if not check:
             _change(beat, before, after)
             after, total = beat.find(NAME), beat.count()
-    return RetireResult(before, after, _recreation(after, expires), total)
+    return RetireResult(before, after, _recreation(after, expires, scheduled), total)
 
 
-def _wanted(before: PeriodicTask | None, state: str, expires: bool | None, timezone: str) -> PeriodicTask | None:
+def _wanted(before: PeriodicTask | None, state: str, made: bool | None, timezone: str) -> PeriodicTask | None:
     if state == "absent":
         return None
     enabled = state == "present"
     if before is not None:
         return replace(before, enabled=enabled)
-    if not enabled and not expires:
+    if not enabled and not made:
         return None  # nobody is known to make it
     return PeriodicTask(NAME, NAME, enabled, _CRONTAB, timezone, [], {}, None, None, _EXPIRE_SECONDS, "")
 
@@ -103,11 +106,17 @@ def _change(beat: Beat, before: PeriodicTask | None, after: PeriodicTask | None)
         beat.save(NAME, values, {**parse_crontab(_CRONTAB), "timezone": after.timezone or "UTC"})
 
 
-def _recreation(after: PeriodicTask | None, expires: bool | None) -> Recreation:
+def _recreation(after: PeriodicTask | None, expires: bool | None, scheduled: bool) -> Recreation:
     if after is not None and after.enabled:
         return Recreation("stays_enabled", "The row is there and enabled; beat keeps it so.")
     if after is not None:
         return Recreation("stays_disabled", "Beat never writes enabled, so the row stays disabled at every start.")
+    if scheduled:
+        return Recreation(
+            "will_come_back",
+            "The application's beat_schedule has an entry of that name, so the next start of beat makes the row "
+            "again, enabled. Use state disabled, or take the entry out.",
+        )
     if expires is None:
         return Recreation(
             "unknown",

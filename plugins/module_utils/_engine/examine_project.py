@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .application import CeleryProcess, Configuration, read_configuration
+from .application import CeleryProcess, Configuration, read_project
 from .compose import is_database
 from .docker import Container, Docker
 from .errors import CleanupError
@@ -72,20 +72,11 @@ def examine_processes(processes: Sequence[CeleryProcess]) -> Iterator[Finding]:
 
 def read_application(docker: Docker, processes: Sequence[CeleryProcess]) -> tuple[Configuration | None, list[Finding]]:
     """Return how the application is configured, from its first container that runs, and what is wrong."""
-    for process in processes:
-        if process.container.state != "running":
-            continue
-        try:
-            return read_configuration(docker, process), []
-        except CleanupError as problem:
-            return None, [
-                warning(
-                    "application_unreadable",
-                    str(problem),
-                    "See that the application can be imported in its container: celery -A … report.",
-                )
-            ]
-    return None, []
+    try:
+        return read_project(docker, processes), []
+    except CleanupError as problem:
+        fix = "See that the application can be imported in its container: celery -A … report."
+        return None, [warning("application_unreadable", str(problem), fix)]
 
 
 def examine_configuration(
