@@ -128,6 +128,7 @@ class Walker:
                 return
             low = high
             self._adapt(size, time.monotonic() - began)
+            self._pause()
 
     def sweep(self) -> None:
         """Try again what was locked; what still is sets ``locked_out``."""
@@ -136,6 +137,7 @@ class Walker:
             if self._must_stop():
                 break
             self._batch(condition, change)
+            self._pause()
         self.locked_out = self.locked_out or bool(self._passed_over)
         self._passed_over = []
 
@@ -149,6 +151,7 @@ class Walker:
             )
         else:
             self._batch(sa.and_(axis.condition, condition, equal), change)
+            self._pause()
         return self._database.value(sa.select(column).where(axis.bound, column > low).order_by(column).limit(1))
 
     def _batch(self, condition: Any, change: Change) -> None:
@@ -170,6 +173,8 @@ class Walker:
             changed = change(connection, condition, around_locks)
         self.progress.changed += changed
         self.progress.batches += 1
+
+    def _pause(self) -> None:
         if self._limits.pause:
             time.sleep(self._limits.pause.total_seconds())
 

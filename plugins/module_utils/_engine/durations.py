@@ -12,7 +12,7 @@ from datetime import timedelta
 from .errors import UsageError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_FORM = re.compile(r"(\d+)([smhdw])")
+_FORM = re.compile(r"([0-9]{1,1000})([smhdw])")
 _LONGEST = timedelta(weeks=5200)  # a century: a cut-off before that may leave the calendar
 
 

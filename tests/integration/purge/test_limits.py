@@ -81,7 +81,7 @@ def test_a_time_budget_ends_between_two_batches(tasks: Database) -> None:
 def test_pauses_lie_between_batches(tasks: Database) -> None:
     done = purge(tasks, [{"older_than": "7d"}], profile=PROFILE, batch_size=60, pause=0.1)
     assert done["deleted"] == 300
-    assert done["duration_seconds"] >= 0.1 * done["batches"]
+    assert done["duration_seconds"] >= 0.1 * (done["batches"] - 1)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
