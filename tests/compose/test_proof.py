@@ -23,13 +23,14 @@ def _wait(until: Callable[[], object], seconds: float = 30.0) -> None:
 def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
     database = shop.database()
     database.execute(f"DELETE FROM {TASK_RESULT}")
-    tasks = [shop.send("crawl", 60) for _number in range(2)]
+    # Two containers of two processes each: all four are at work.
+    tasks = [shop.send("crawl", 90) for _number in range(4)]
     started = f"SELECT task_id, result FROM {TASK_RESULT} WHERE status = 'STARTED'"
-    _wait(lambda: len(database.execute(started)) == 2)
+    _wait(lambda: len(database.execute(started)) == 4)
     hosts = dict(database.execute(started))
-    # Two containers take two tasks in any way; the one that has the first task is killed.
-    victim = next(one for one in shop.containers("celery_worker") if one[:12] in hosts[tasks[0]])
+    victim = shop.containers("celery_worker")[0]
     dead = {task for task, owner in hosts.items() if victim[:12] in owner}
+    assert len(dead) == 2
     docker("kill", "--signal=KILL", victim)
 
     arguments = {"compose": {"project_dir": str(shop.folder)}, "proof": "containers"}
@@ -42,8 +43,10 @@ def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
     assert statuses == {task: "FAILURE" if task in dead else "STARTED" for task in tasks}
     assert run_module("zombie_fail", arguments)["changed"] is False
 
-    # Age alone would end the living one; its process protects it.
-    database.execute(f"UPDATE {TASK_RESULT} SET date_done = '2020-01-01 00:00:00' WHERE status = 'STARTED'")
-    assert run_module("zombie_fail", arguments)["changed"] is False
+    # Age alone would end the living ones; their processes protect them.
+    rules = [{"statuses": ["STARTED"], "older_than": "1s"}]
+    assert run_module("zombie_fail", {**arguments, "rules": rules})["changed"] is False
+    without_proof = {"compose": arguments["compose"], "rules": rules}
+    assert run_module("zombie_fail", without_proof, check=True)["matched"] == 2
     database.execute(f"DELETE FROM {TASK_RESULT}")
     shop.compose("up", "--detach", "--wait", "celery_worker")
