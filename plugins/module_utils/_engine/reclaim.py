@@ -90,9 +90,14 @@ def reclaim(
             statement: Any = sa.DDL(step.statement)  # type: ignore[no-untyped-call]
             database.outside_transaction(statement.against(record.table))
         after = table_size(database, record.table)
-        if mode != "analyze" and after == before:
+        if mode != "analyze" and not _gained(before, after):
             done, skipped = [], _held_back(database, before.dead_rows or 0)
     return ReclaimResult(record.name, mode, before, after, done, skipped, check)
+
+
+def _gained(before: Size, after: Size) -> bool:
+    """Whether bytes were returned, or rows removed; a first VACUUM also adds maps of its own to a table."""
+    return after.size_bytes < before.size_bytes or (after.dead_rows or 0) < (before.dead_rows or 0)
 
 
 def _postgresql(

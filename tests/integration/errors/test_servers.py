@@ -143,11 +143,14 @@ def _slowly(database: Database, event: str) -> None:
     )
 
 
+MANY = 40_000  # several batches
+
+
 def _many(database: Database) -> None:
     create_processing_tasks(database)
     task = {"task_type": "DOWNLOAD", "created_at": Ago(90 * DAY, 40 * DAY), "started_at": Ago(90 * DAY, 40 * DAY)}
     done = {"status": "SUCCESS", "completed_at": Ago(90 * DAY, 40 * DAY)}
-    fill(database, "processing_tasks", [Rows(15_000, {**task, **done}), Rows(15_000, {**task, "status": "RUNNING"})])
+    fill(database, "processing_tasks", [Rows(MANY, {**task, **done}), Rows(MANY, {**task, "status": "RUNNING"})])
 
 
 LEFT = {
@@ -174,14 +177,14 @@ def test_a_server_that_stops_midway_has_kept_what_was_done(
     arguments = {**TASKS, "database_url": database.url}
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run_module, module, arguments)
-        _wait_until(lambda: database.scalar(LEFT[module]) < 15_000 or running.done())
+        _wait_until(lambda: database.scalar(LEFT[module]) < MANY or running.done())
         own_server.halt()
         run = running.result()
     own_server.resume()
     left = database.scalar(LEFT[module])
-    assert 0 < left < 15_000
+    assert 0 < left < MANY
     message = _failed(run, "was lost", "What was committed stays; run the same again to go on.")
-    assert f"{15_000 - left:,} rows were {DONE[module]} and committed" in message
+    assert f"{MANY - left:,} rows were {DONE[module]} and committed" in message
     assert run["changed"] is True
     again = run_module(module, arguments)
     assert (again["changed"], again["matched"]) == (True, left)
@@ -194,7 +197,7 @@ def test_a_session_that_mariadb_kills_has_kept_what_was_done(mariadb_database: D
     arguments = {**TASKS, "database_url": mariadb_database.url, "batch_size": 1000, "pause": "1s"}
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run_module, "results_purge", arguments)
-        _wait_until(lambda: mariadb_database.scalar(LEFT["results_purge"]) < 15_000 or running.done())
+        _wait_until(lambda: mariadb_database.scalar(LEFT["results_purge"]) < MANY or running.done())
         # Away from its own databases nobody works: all sessions of the owner are the module's.
         for (session,) in mariadb_database.execute(
             "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
@@ -202,5 +205,5 @@ def test_a_session_that_mariadb_kills_has_kept_what_was_done(mariadb_database: D
             mariadb_database.execute(f"KILL {session}")
         run = running.result()
     left = mariadb_database.scalar(LEFT["results_purge"])
-    _failed(run, "was lost", f"{15_000 - left:,} rows were deleted and committed")
+    _failed(run, "was lost", f"{MANY - left:,} rows were deleted and committed")
     assert run["changed"] is True

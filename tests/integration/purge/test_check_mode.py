@@ -39,10 +39,9 @@ def test_nothing_is_written(filled: Database) -> None:
     assert dump(filled) == before
 
 
-def test_it_works_for_a_role_that_may_only_read(run_module: Callable[..., ModuleRun], filled: Database) -> None:
-    if filled.kind == "sqlite":
-        pytest.skip("SQLite has no roles")
-    arguments = {"database_url": filled.viewer_url, "rules": RULES}
+def test_it_works_for_a_role_that_may_only_read(run_module: Callable[..., ModuleRun], role_database: Database) -> None:
+    _filled(role_database)
+    arguments = {"database_url": role_database.viewer_url, "rules": RULES}
     plan = run_module("results_purge", arguments, check=True, diff=True)
     assert (plan["changed"], plan["matched"]) == (True, 57), plan
     refused = run_module("results_purge", arguments)
