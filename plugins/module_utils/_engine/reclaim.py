@@ -97,7 +97,9 @@ def reclaim(
 
 def _gained(before: Size, after: Size) -> bool:
     """Whether bytes were returned, or rows removed; a first VACUUM also adds maps of its own to a table."""
-    return after.size_bytes < before.size_bytes or (after.dead_rows or 0) < (before.dead_rows or 0)
+    if before.dead_rows is None or after.dead_rows is None:
+        return after != before
+    return after.size_bytes < before.size_bytes or after.dead_rows < before.dead_rows
 
 
 def _postgresql(
