@@ -23,15 +23,21 @@ def _wait(until: Callable[[], object], seconds: float = 30.0) -> None:
 def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
     database = shop.database()
     database.execute(f"DELETE FROM {TASK_RESULT}")
-    # Two containers of two processes each: all four are at work.
-    tasks = [shop.send("crawl", 90) for _number in range(4)]
     started = f"SELECT task_id, result FROM {TASK_RESULT} WHERE status = 'STARTED'"
-    _wait(lambda: len(database.execute(started)) == 4)
-    hosts = dict(database.execute(started))
-    victim = shop.containers("celery_worker")[0]
-    dead = {task for task, owner in hosts.items() if victim[:12] in owner}
-    assert len(dead) == 2
+    victim, survivor = (container[:12] for container in shop.containers("celery_worker"))
+
+    def both_at_work() -> bool:
+        """Which container takes a task is theirs to say, so tasks are sent until both have one."""
+        owners = "".join(result for _task, result in database.execute(started))
+        if victim in owners and survivor in owners:
+            return True
+        shop.send("crawl", 120)
+        return False
+
+    _wait(both_at_work, seconds=60.0)
     docker("kill", "--signal=KILL", victim)
+    hosts = dict(database.execute(started))
+    dead = {task for task, owner in hosts.items() if victim in owner}
 
     arguments = {"compose": {"project_dir": str(shop.folder)}, "proof": "containers"}
     rehearsed = run_module("zombie_fail", arguments, check=True)
@@ -40,13 +46,15 @@ def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
     assert done["ended"] == len(dead), done
     assert {row["identity"]: row["verdict"] for row in done["rows"]} == dict.fromkeys(dead, "container_stopped")
     statuses = dict(database.execute(f"SELECT task_id, status FROM {TASK_RESULT}"))
-    assert statuses == {task: "FAILURE" if task in dead else "STARTED" for task in tasks}
+    assert {task: statuses[task] for task in hosts} == {
+        task: "FAILURE" if task in dead else "STARTED" for task in hosts
+    }
     assert run_module("zombie_fail", arguments)["changed"] is False
 
     # Age alone would end the living ones; their processes protect them.
     rules = [{"statuses": ["STARTED"], "older_than": "1s"}]
     assert run_module("zombie_fail", {**arguments, "rules": rules})["changed"] is False
     without_proof = {"compose": arguments["compose"], "rules": rules}
-    assert run_module("zombie_fail", without_proof, check=True)["matched"] == 2
+    assert run_module("zombie_fail", without_proof, check=True)["matched"] >= len(hosts) - len(dead) > 0
     database.execute(f"DELETE FROM {TASK_RESULT}")
     shop.compose("up", "--detach", "--wait", "celery_worker")
