@@ -35,7 +35,7 @@ OFFICIAL = {
 }
 # All in one image, and thin ones upon it: installing is what takes the time.
 PACKAGES = ("mariadb-client-core", "mariadb-server-core", "postgresql-15", "python3-venv", "redis-server")
-RELEASE, MIRROR = "bookworm", "http://deb.debian.org/debian"
+RELEASE = "bookworm"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _base() -> str:
         root = Path(folder, "root")
         include = f"--include={','.join(PACKAGES)}"
         # What debootstrap mounts goes when it ends, however it ends.
-        _run(["unshare", "--mount", "debootstrap", "--variant=minbase", include, RELEASE, str(root), MIRROR])
+        _run(["unshare", "--mount", "debootstrap", "--variant=minbase", include, RELEASE, str(root)])
         # The database that installing made, and what is of no more use.
         for pattern in ("var/lib/postgresql/*", "var/cache/apt/archives/*.deb", "var/lib/apt/lists/*"):
             for path in root.glob(pattern):
