@@ -68,10 +68,6 @@ class Database:
         return str(self._url.username or "")
 
     @property
-    def database_name(self) -> str:
-        return str(self._url.database or "")
-
-    @property
     def _connection(self) -> Any:
         if self._open is None:
             self._open = self._connect()
