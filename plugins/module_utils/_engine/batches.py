@@ -59,6 +59,7 @@ class Progress:
 
     changed: int = 0
     batches: int = 0
+    writes: int = 0  #: batches that changed a row
     stopped: str = DRAINED[0]
     reason: str = DRAINED[1]
     started: float = field(default_factory=time.monotonic)
@@ -173,6 +174,7 @@ class Walker:
             changed = change(connection, condition, around_locks)
         self.progress.changed += changed
         self.progress.batches += 1
+        self.progress.writes += changed > 0
 
     def _pause(self) -> None:
         if self._limits.pause:

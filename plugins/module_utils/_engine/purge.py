@@ -23,6 +23,7 @@ from .related import RelatedCount, RelatedTables, age_of_followers
 from .rules import PurgeRule, ZombieRule
 from .selection import Selection, select_rows
 from .statuses import Statuses
+from .stillness import Stillness
 
 _ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
 
@@ -215,14 +216,19 @@ class _Purge:
         return self._related.delete_rest(self._limits, self._progress.ended_early)
 
     def _delete_records(self, counts: list[RuleCount]) -> None:
+        stillness = Stillness(self._database, self._record.table)
         for selection, count in zip(self._selections, counts):
             for round_number in range(_ROUNDS):
                 # Asked again after the walk: rows that came to match behind it belong to this run
                 # too, and only when none is left has the rule done what it says.
                 if self._progress.ended_early:
                     break
-                count.drained = not self._left(selection)
-                if count.drained or (round_number and self._walker.locked_out):
+                walked = round_number > 0
+                if walked and self._walker.locked_out:
+                    break
+                undisturbed = walked and stillness.unbroken(self._progress.writes)
+                count.drained = undisturbed or not self._left(selection)
+                if count.drained:
                     break
                 self._walk(selection, count)
 
