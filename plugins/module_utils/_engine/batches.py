@@ -23,7 +23,7 @@ from typing import Any
 from .axes import Axis, comparable
 from .database import Database
 from .durations import parse_duration
-from .errors import DatabaseError, LockTimeoutError, UsageError
+from .errors import DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
 from .libraries import sa
 
 TARGET_SECONDS = 0.25
@@ -93,12 +93,21 @@ class Walker:
     """Walks along axes of one table, each batch in its own transaction.
 
     The number of rows that a batch looks at adapts so that a batch takes a quarter of a second.
+
+    :param committed: called after each batch, once it is committed
     """
 
-    def __init__(self, database: Database, limits: Limits, progress: Progress) -> None:
+    def __init__(
+        self,
+        database: Database,
+        limits: Limits,
+        progress: Progress,
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
         self._limits = limits
         self.progress = progress
+        self._committed = committed
         self._size = float(min(limits.batch_size or _FIRST_SIZE, _FIRST_SIZE))
         self._passed_over: list[tuple[Any, Change]] = []
         self.locked_out = False  #: rows were left because other sessions held them
@@ -112,10 +121,7 @@ class Walker:
             began = time.monotonic()
             size = self._rows_to_look_at()
             bounds = [axis.bound] if low is None else [axis.bound, column >= low]
-            with self._database.transaction() as connection:
-                high = connection.execute(
-                    sa.select(column).where(*bounds).order_by(column).offset(size).limit(1)
-                ).scalar()
+            high = self._database.value(sa.select(column).where(*bounds).order_by(column).offset(size).limit(1))
             if high is not None and high == low:
                 # More equal values than a batch holds: walk them along the next column.
                 high = self._walk_ties(axis, column, low, condition, change)
@@ -124,7 +130,13 @@ class Walker:
                 low = high
                 continue
             upper = [] if high is None else [column < high]
-            self._batch(sa.and_(wanted, *bounds[1:], *upper), change)
+            try:
+                self._batch(sa.and_(wanted, *bounds[1:], *upper), change)
+            except StatementTimeoutError:
+                if size <= _SMALLEST_SIZE:
+                    raise
+                self._halve()
+                continue  # the same again, with fewer rows
             if high is None:
                 return
             low = high
@@ -159,6 +171,7 @@ class Walker:
         try:
             self._transact(condition, change, around_locks=False)
         except LockTimeoutError:
+            self._halve()  # a smaller one meets fewer of them
             if can_skip_locked(self._database):
                 self._go_around_locks(condition, change)
             self._passed_over.append((condition, change))
@@ -170,8 +183,11 @@ class Walker:
             pass  # rows of another table are held, such as children: the sweep tries once more
 
     def _transact(self, condition: Any, change: Change, around_locks: bool) -> None:
-        with self._database.transaction() as connection:
-            changed = change(connection, condition, around_locks)
+        attempts: list[int] = []
+        self._database.persistently(lambda connection: attempts.append(change(connection, condition, around_locks)))
+        # Where the connection broke in a commit that had gone through, the next attempt finds nothing left.
+        changed = attempts[-1] or max(attempts)
+        self._committed()
         self.progress.changed += changed
         self.progress.batches += 1
         self.progress.writes += changed > 0
@@ -197,6 +213,9 @@ class Walker:
         if self._limits.max_rows is not None:
             size = min(size, self._limits.max_rows - self.progress.changed)
         return max(size, 1)
+
+    def _halve(self) -> None:
+        self._size = min(self._size, max(self._size / 2, _SMALLEST_SIZE))
 
     def _adapt(self, size: int, seconds: float) -> None:
         if size < int(self._size):

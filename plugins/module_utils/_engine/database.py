@@ -7,19 +7,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
 from .drivers import parse_url
-from .errors import DatabaseError, UsageError
+from .errors import ConflictError, ConnectionLostError, DatabaseError, UsageError
 from .libraries import sa
 from .refusals import explain
 
 CONNECT_TIMEOUT = 10  # seconds
 DEFAULT_LOCK_TIMEOUT = timedelta(seconds=2)
+_REOPEN_SECONDS = 30.0  # a restart of the server takes less
+_REOPEN_INTERVAL = 0.5
+_CONFLICTS = 5  # in a row, before a transaction is given up
+
+T = TypeVar("T")
 
 
 class Database:
@@ -129,8 +135,7 @@ class Database:
 
     def rows(self, statement: Any) -> Sequence[Any]:
         """Run one statement in a transaction of its own and return its rows."""
-        with self.transaction() as connection:
-            return list(connection.execute(statement))
+        return self.persistently(lambda connection: list(connection.execute(statement)))
 
     def value(self, statement: Any) -> Any:
         """Run one statement in a transaction of its own; return the first row's first column."""
@@ -143,6 +148,41 @@ class Database:
         connection = self._connection
         with self.translated(connected=True), connection.begin():
             yield connection
+
+    def persistently(self, work: Callable[[Any], T]) -> T:
+        """Run *work* in a transaction of its own, and again where it can be expected to succeed then.
+
+        That is after a conflict with another transaction, and, unless this only reads, after the connection was lost:
+        it is opened again as soon as the server is back. Where it broke in the commit, the first may have counted.
+        """
+        conflicts = 0
+        while True:
+            try:
+                with self.transaction() as connection:
+                    return work(connection)
+            except ConflictError:
+                conflicts += 1
+                if conflicts == _CONFLICTS:
+                    raise
+                time.sleep(0.01 * 2**conflicts)
+            except ConnectionLostError as lost:
+                if self._read_only:
+                    raise
+                self._reopen(lost)
+
+    def _reopen(self, lost: ConnectionLostError) -> None:
+        """Connect again; raise *lost* where the server stays away."""
+        give_up = time.monotonic() + _REOPEN_SECONDS
+        while True:
+            self._engine.dispose()
+            self._open = None
+            time.sleep(_REOPEN_INTERVAL)
+            try:
+                self._connection  # noqa: B018 (opens it)
+                return
+            except DatabaseError:
+                if time.monotonic() > give_up:
+                    raise lost from None
 
     def outside_transaction(self, statement: Any) -> list[Any]:
         """Run a statement that must not be inside a transaction, such as ``VACUUM``."""

@@ -32,6 +32,14 @@ class LockTimeoutError(DatabaseError):
     """Another session held a lock for longer than ``lock_timeout``."""
 
 
+class ConflictError(LockTimeoutError):
+    """The server chose this transaction to give way to another, in a deadlock or for serializability."""
+
+
+class StatementTimeoutError(DatabaseError):
+    """The server ended a statement that took too long."""
+
+
 class MissingLibraryError(CleanupError):
     """A Python library is missing in this interpreter."""
 

@@ -126,7 +126,7 @@ class _Purge:
         self._conditions = [self._rehearsal.condition(one) for one in self._selections]
         self._related = RelatedTables(database, record, rules, clock, chords)
         self._progress = Progress()
-        self._walker = Walker(database, limits, self._progress)
+        self._walker = Walker(database, limits, self._progress, self._related.count_batch)
 
     def run(self, check: bool, by_status: bool) -> PurgeResult:
         counts = [RuleCount(one.rule, 0) for one in self._selections]
@@ -244,6 +244,7 @@ class _Purge:
         return any(self._database.rows(look) for look in looks)
 
     def _delete_batch(self, connection: Any, condition: Any, around_locks: bool) -> int:
+        self._related.begin_batch()
         if not around_locks:
             return self._delete_rows(connection, condition)
         free = free_rows(connection, self._record.primary_key, condition)

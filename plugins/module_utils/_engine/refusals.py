@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import ConnectionLostError, DatabaseError, LockTimeoutError
+from .errors import (
+    ConflictError,
+    ConnectionLostError,
+    DatabaseError,
+    LockTimeoutError,
+    StatementTimeoutError,
+)
 
 # PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
 # MariaDB and MySQL: https://mariadb.com/kb/en/mariadb-error-code-reference/
-_LOCKED = {"55P03", 1205, 1213, "40P01"}
+_LOCKED = {"55P03", 1205}
+_CONFLICT = {"40P01", "40001", 1213, 1020}
+_TOO_LONG = {"57014", 1969, 3024}
 _RIGHTS = {"42501", 1142, 1143, 1044, 1227}
 _REFERENCED = {"23503", 1451}
 _LOST = {"57P01", "57P02", "57P03", "08006", "08003", 2006, 2013, 2055, 1927}
@@ -30,6 +38,10 @@ def explain(error: Any, where: str, connected: bool, user: str) -> DatabaseError
     lost = bool(getattr(error, "connection_invalidated", False)) or code in _LOST
     if code in _LOCKED or "database is locked" in said:
         return LockTimeoutError(f"Another session holds a lock on {where}: {said}.")
+    if code in _CONFLICT:
+        return ConflictError(f"Another transaction got in the way on {where}: {said}.")
+    if code in _TOO_LONG:
+        return StatementTimeoutError(f"{where} ended a statement that took too long: {said}.")
     if connected and (lost or "closed the connection" in said or "Lost connection" in said):
         return ConnectionLostError(
             f"The connection to {where} was lost: {said}. What was committed stays; run the same again to go on."

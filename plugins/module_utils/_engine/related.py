@@ -66,6 +66,7 @@ class RelatedTables:
             if (table := reflect(database, child.table)) is not None and child.column in table.c
         ]
         self._deleted_children = [0] * len(self._children)
+        self._in_batch = list(self._deleted_children)
         everything = any(rule.all for rule in rules)
         age = timedelta(0) if everything else age_of_followers(rules)
         self._followers = [
@@ -87,12 +88,20 @@ class RelatedTables:
             counts.append(RelatedCount(self._chords.name, len(self._chords.orphans)))
         return [one for one in counts if one.matched]
 
+    def begin_batch(self) -> None:
+        """Forget what a batch deleted that was not committed."""
+        self._in_batch = [0] * len(self._children)
+
+    def count_batch(self) -> None:
+        """Count what the batch deleted, which is committed now."""
+        self._deleted_children = [one + more for one, more in zip(self._deleted_children, self._in_batch)]
+
     def delete_children(self, connection: Any, condition: Any) -> None:
         """Delete the children of the records that meet *condition*, in the caller's transaction."""
         parents = self._parents(condition)
         for number, (table, column) in enumerate(self._children):
             result = connection.execute(sa.delete(table).where(column.in_(parents)))
-            self._deleted_children[number] += result.rowcount
+            self._in_batch[number] += result.rowcount
 
     def delete_rest(self, limits: Limits, stopped: bool) -> list[RelatedCount]:
         """Delete followers and orphans unless the run stopped; return all that was deleted."""

@@ -167,43 +167,63 @@ def _wait_until(ready: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("module", ["results_purge", "zombie_fail"])
-def test_a_server_that_stops_midway_has_kept_what_was_done(
-    own_server: PostgreSQL, run_module: RunModule, module: str
-) -> None:
+@pytest.fixture
+def slow_table(own_server: PostgreSQL) -> Iterator[Database]:
     database = own_server.new_database()
     _many(database)
     _slowly(database, "DELETE OR UPDATE")
-    arguments = {**TASKS, "database_url": database.url}
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(run_module, module, arguments)
-        _wait_until(lambda: database.scalar(LEFT[module]) < MANY or running.done())
-        own_server.halt()
-        run = running.result()
-    own_server.resume()
-    left = database.scalar(LEFT[module])
-    assert 0 < left < MANY
-    message = _failed(run, "was lost", "What was committed stays; run the same again to go on.")
-    assert f"{MANY - left:,} rows were {DONE[module]} and committed" in message
-    assert run["changed"] is True
-    again = run_module(module, arguments)
-    assert (again["changed"], again["matched"]) == (True, left)
-    assert database.scalar(LEFT[module]) == 0
+    yield database
     database.drop()
 
 
-def test_a_session_that_mariadb_kills_has_kept_what_was_done(mariadb_database: Database, run_module: RunModule) -> None:
+def test_a_server_that_stops_midway_has_kept_what_was_done(
+    own_server: PostgreSQL, slow_table: Database, run_module: RunModule
+) -> None:
+    arguments = {**TASKS, "database_url": slow_table.url}
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(run_module, "results_purge", arguments)
+        _wait_until(lambda: slow_table.scalar(LEFT["results_purge"]) < MANY or running.done())
+        own_server.halt()
+        run = running.result()
+    own_server.resume()
+    left = slow_table.scalar(LEFT["results_purge"])
+    assert 0 < left < MANY
+    message = _failed(run, "was lost", "What was committed stays; run the same again to go on.")
+    assert f"{MANY - left:,} rows were deleted and committed" in message
+    assert run["changed"] is True
+    again = run_module("results_purge", arguments)
+    assert (again["changed"], again["matched"]) == (True, left)
+    assert slow_table.scalar(LEFT["results_purge"]) == 0
+
+
+@pytest.mark.parametrize("module", ["results_purge", "zombie_fail"])
+def test_after_a_restart_of_the_server_it_goes_on(
+    own_server: PostgreSQL, slow_table: Database, run_module: RunModule, module: str
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(run_module, module, {**TASKS, "database_url": slow_table.url})
+        _wait_until(lambda: slow_table.scalar(LEFT[module]) < MANY or running.done())
+        own_server.halt()
+        time.sleep(1)
+        own_server.resume()
+        run = running.result()
+    assert (run["matched"], run[DONE[module]]) == (MANY, MANY), run
+    assert slow_table.scalar(LEFT[module]) == 0
+
+
+def test_after_mariadb_kills_its_session_it_goes_on(mariadb_database: Database, run_module: RunModule) -> None:
     _many(mariadb_database)
-    arguments = {**TASKS, "database_url": mariadb_database.url, "batch_size": 1000, "pause": "1s"}
+    arguments = {**TASKS, "database_url": mariadb_database.url, "batch_size": 10_000, "pause": "1s"}
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run_module, "results_purge", arguments)
         _wait_until(lambda: mariadb_database.scalar(LEFT["results_purge"]) < MANY or running.done())
         # Away from its own databases nobody works: all sessions of the owner are the module's.
-        for (session,) in mariadb_database.execute(
+        killed = mariadb_database.execute(
             "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
-        ):
+        )
+        for (session,) in killed:
             mariadb_database.execute(f"KILL {session}")
         run = running.result()
-    left = mariadb_database.scalar(LEFT["results_purge"])
-    _failed(run, "was lost", f"{MANY - left:,} rows were deleted and committed")
-    assert run["changed"] is True
+    assert killed
+    assert (run["matched"], run["deleted"], run["stopped"]) == (MANY, MANY, "drained"), run
+    assert mariadb_database.scalar(LEFT["results_purge"]) == 0
