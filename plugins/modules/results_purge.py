@@ -107,6 +107,15 @@ options:
   stop_file:
     description: End before the next batch when this file is there.
     type: path
+  referenced:
+    description:
+      - What to do with rows that foreign keys of other tables point at.
+      - V(fail) deletes nothing where the rules select such a row, and names the table and the constraint. V(skip) leaves such rows.
+      - V(follow) deletes the rows of the profile's own child tables first, as those of C(task_logs), and fails for others.
+      - Where not given, V(follow) for a profile with child tables, and V(fail) for others.
+      - A foreign key that cascades or sets to null holds nothing back.
+    type: str
+    choices: [fail, skip, follow]
   lock_timeout:
     description: How long a batch waits for rows that other sessions hold before it goes around them.
     type: str
@@ -188,6 +197,11 @@ protected:
   returned: success
   type: int
   sample: 0
+referenced:
+  description: How many rows were kept because rows of other tables point at them, with O(referenced=skip).
+  returned: success
+  type: int
+  sample: 0
 before:
   description:
     - The table before.
@@ -266,6 +280,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.database i
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     purge_document,
 )
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.pointed_at import CHOICES
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
@@ -298,6 +313,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         check=module.check_mode,
         zombie_rules=parse_zombie_rules(zombies) if zombies else (),
         by_status=bool(module._diff),
+        referenced=module.params["referenced"],
     )
     for note in result.notes:
         module.warn(note)
@@ -320,6 +336,7 @@ def main() -> None:
             "batch_size": {"type": "int"},
             "pause": {"type": "str"},
             "stop_file": {"type": "path"},
+            "referenced": {"type": "str", "choices": list(CHOICES)},
             "lock_timeout": {"type": "str", "default": "2s"},
         },
         work,

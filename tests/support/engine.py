@@ -45,6 +45,7 @@ def purge(
     lock_timeout: float = 0.2,
     pause: float | None = None,
     url: str | None = None,
+    referenced: str | None = None,
     **limits: Any,
 ) -> Document:
     """Run a purge; what the module `results_purge` would return. `pause` and `lock_timeout` are seconds."""
@@ -61,8 +62,9 @@ def purge(
             confirm=confirm,
             check=check,
             by_status=by_status,
+            referenced=referenced,
         )
-    return {**purge_document(result), "report": purge_report(result)}
+    return {**purge_document(result), "report": purge_report(result), "notes": result.notes}
 
 
 def statistics(

@@ -57,6 +57,7 @@ def purge_document(result: PurgeResult) -> Document:
         ],
         "related": [asdict(one) for one in result.related],
         "protected": result.protected,
+        "referenced": result.referenced,
         "before": _census(result.before),
         "after": _census(result.after),
         "stopped": result.progress.stopped,

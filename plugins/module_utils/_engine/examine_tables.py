@@ -15,6 +15,7 @@ from .findings import Finding, error, warning
 from .libraries import sa
 from .profiles import PROFILES
 from .records import RecordTable
+from .references import find_references
 from .sizes import regclass
 
 _NEARLY_FULL = 80  # percent of the numbers that an id column holds
@@ -64,60 +65,24 @@ def _indexes(record: RecordTable) -> Iterator[Finding]:
 
 def _foreign_keys(database: Database, record: RecordTable) -> Iterator[Finding]:
     known = {child.table for child in record.profile.children}
-    for table, column, indexed in _references(database, record):
-        if table in known and indexed:
+    for reference in find_references(database, record):
+        if reference.table in known and reference.indexed:
             continue
+        table, columns = reference.table, ", ".join(reference.columns)
         if table not in known:
             yield warning(
                 "referenced",
-                f"Rows of {table} ({column}) point at {record.name}: rows that they point at cannot be deleted, "
+                f"Rows of {table} ({columns}) point at {record.name}: rows that they point at cannot be deleted, "
                 "unless the foreign key cascades.",
-                f"Delete rows of {table} first, or let its foreign key cascade.",
+                f"Delete rows of {table} first, let its foreign key cascade, or set referenced to skip.",
             )
-        if not indexed:
+        if not reference.indexed:
             yield warning(
                 "reference_without_index",
-                f"The foreign key {table} ({column}) onto {record.name} has no index: each deleted row reads the "
+                f"The foreign key {table} ({columns}) onto {record.name} has no index: each deleted row reads the "
                 f"whole of {table}.",
-                f"Create an index on {table} ({column}).",
+                f"Create an index on {table} ({columns}).",
             )
-
-
-def _references(database: Database, record: RecordTable) -> Iterator[tuple[str, str, bool]]:
-    """Yield table and column of each foreign key onto *record*, and whether an index begins with it."""
-    inspector = database.inspector()
-    for table, column in _foreign_key_columns(database, record):
-        with database.translated():
-            leading = [inspector.get_pk_constraint(table).get("constrained_columns") or []] + [
-                index["column_names"] for index in inspector.get_indexes(table)
-            ]
-        yield table, column, any(names[:1] == [column] for names in leading)
-
-
-def _foreign_key_columns(database: Database, record: RecordTable) -> list[tuple[str, str]]:
-    """Return table and first column of each foreign key onto *record*.
-
-    Asked of the server's catalogue: reflecting every table of an application takes seconds.
-    """
-    if database.kind == "postgresql":
-        statement = sa.text(
-            "SELECT f.relname, a.attname FROM pg_catalog.pg_constraint AS c "
-            "JOIN pg_catalog.pg_class AS f ON f.oid = c.conrelid "
-            "JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] "
-            "WHERE c.contype = 'f' AND c.confrelid = to_regclass(:table) ORDER BY 1, 2"
-        ).bindparams(table=database.quote(record.table))
-    elif database.kind == "mysql":
-        statement = sa.text(
-            "SELECT table_name, column_name FROM information_schema.key_column_usage "
-            "WHERE referenced_table_schema = COALESCE(:schema, DATABASE()) "
-            "AND referenced_table_name = :table AND ordinal_position = 1 ORDER BY 1, 2"
-        ).bindparams(schema=record.table.schema, table=record.table.name)
-    else:
-        statement = sa.text(
-            'SELECT m.name, k."from" FROM sqlite_master AS m JOIN pragma_foreign_key_list(m.name) AS k '
-            "WHERE m.type = 'table' AND k.seq = 0 AND lower(k.\"table\") = lower(:table) ORDER BY 1, 2"
-        ).bindparams(table=record.table.name)
-    return [(str(table), str(column)) for table, column in database.rows(statement)]
 
 
 def _identifiers(database: Database, record: RecordTable) -> Iterator[Finding]:

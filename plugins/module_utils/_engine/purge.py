@@ -17,6 +17,7 @@ from .clock import Clock
 from .database import Database
 from .errors import UsageError
 from .libraries import sa
+from .pointed_at import PointedAt
 from .records import RecordTable
 from .rehearsal import Rehearsal
 from .related import RelatedCount, RelatedTables, age_of_followers
@@ -49,10 +50,12 @@ class PurgeResult:
     before: Census
     after: Census
     protected: int  #: rows that were kept for a living chord
+    referenced: int  #: rows that were kept because rows of other tables point at them
     remaining: int
     progress: Progress
     seconds: float
     check: bool
+    cautions: list[str]  #: what foreign keys cost, and take with them
 
     @property
     def matched(self) -> int:
@@ -70,7 +73,7 @@ class PurgeResult:
 
     @property
     def notes(self) -> list[str]:
-        return [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note]
+        return [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note] + self.cautions
 
 
 def purge(
@@ -83,6 +86,7 @@ def purge(
     check: bool = False,
     zombie_rules: Sequence[ZombieRule] = (),
     by_status: bool = False,
+    referenced: str | None = None,
 ) -> PurgeResult:
     """Delete the rows that *rules* select, in batches that are committed one by one.
 
@@ -90,6 +94,7 @@ def purge(
     :param check: read only, and return the plan
     :param zombie_rules: rules that end zombies just before; in check mode, where nothing has ended
         them, their rows are counted as if they had been
+    :param referenced: what to do with rows that foreign keys point at, one of :data:`pointed_at.CHOICES`
     :param by_status: count every row by status before and after, however many there are
     :raises UsageError: before anything is changed
     """
@@ -98,7 +103,8 @@ def purge(
             f"A rule with all deletes every row of {record.name}. "
             f"To confirm, set confirm to the table's name: {record.name}."
         )
-    return _Purge(database, record, rules, limits, zombie_rules if check else ()).run(check, by_status)
+    pointed_at = PointedAt(database, record, referenced)
+    return _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at).run(check, by_status)
 
 
 class _Purge:
@@ -111,17 +117,21 @@ class _Purge:
         rules: Sequence[PurgeRule],
         limits: Limits,
         zombie_rules: Sequence[ZombieRule],
+        pointed_at: PointedAt,
     ) -> None:
         self._database = database
         self._record = record
         self._limits = limits
+        self._pointed_at = pointed_at
         self._statuses = Statuses(database, record)
         clock = Clock(database, record)
         everything = any(rule.all for rule in rules)
         chords = Chords(database, record, clock, self._statuses, age_of_followers(rules), everything)
         selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
         self._protected = chords.protected(sa.or_(*(one.condition for one in selections)))
-        self._selections = [self._shielded(one) for one in selections]
+        selections = [self._shielded(one) for one in selections]
+        self._referenced = pointed_at.count(sa.or_(*(one.condition for one in selections)))
+        self._selections = [self._unreferenced(one) for one in selections]
         self._rehearsal = Rehearsal(database, record, zombie_rules)
         self._conditions = [self._rehearsal.condition(one) for one in self._selections]
         self._related = RelatedTables(database, record, rules, clock, chords)
@@ -129,6 +139,7 @@ class _Purge:
         self._walker = Walker(database, limits, self._progress, self._related.count_batch)
 
     def run(self, check: bool, by_status: bool) -> PurgeResult:
+        self._pointed_at.refuse(sa.or_(*self._conditions))
         counts = [RuleCount(one.rule, 0) for one in self._selections]
         by_status = by_status or check or self._limits.max_percent is not None
         if by_status:
@@ -154,10 +165,12 @@ class _Purge:
             before=before,
             after=after,
             protected=len(self._protected),
+            referenced=self._referenced,
             remaining=remaining,
             progress=self._progress,
             seconds=self._progress.seconds,
             check=check,
+            cautions=list(self._pointed_at.notes()),
         )
 
     def _count(self) -> Census:
@@ -185,6 +198,12 @@ class _Purge:
         if not self._protected:
             return selection
         keep = self._record.column("task_id").not_in(self._protected)
+        return replace(selection, beside_status=sa.and_(selection.beside_status, keep))
+
+    def _unreferenced(self, selection: Selection) -> Selection:
+        keep = self._pointed_at.keep
+        if keep is None:
+            return selection
         return replace(selection, beside_status=sa.and_(selection.beside_status, keep))
 
     def _note_missing_names(self, counts: list[RuleCount]) -> None:

@@ -84,6 +84,8 @@ def purge_report(result: PurgeResult) -> Lines:
         lines.append(f"  - {related.table}: {_records(number)} with them")
     if result.protected:
         lines.append(f"  {_records(result.protected)} kept: their chord still waits for them")
+    if result.referenced:
+        lines.append(f"  {_records(result.referenced)} kept: rows of other tables point at them")
     if check:
         return lines
     if result.progress.ended_early:
