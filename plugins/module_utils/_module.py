@@ -87,6 +87,18 @@ ZOMBIE_RULES: Specification = {
     },
 }
 
+GATES: Specification = {
+    "type": "dict",
+    "options": {
+        "max_replica_lag": {"type": "str"},
+        "vacuum": {"type": "bool"},
+        "lock_waiters": {"type": "bool"},
+        "condition": {"type": "str"},
+        "hours": {"type": "str"},
+        "patience": {"type": "str"},
+    },
+}
+
 Work = Callable[[AnsibleModule, Database], Specification]
 
 

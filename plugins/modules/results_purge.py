@@ -107,6 +107,34 @@ options:
   stop_file:
     description: End before the next batch when this file is there.
     type: path
+  gates:
+    description:
+      - What to wait for before each batch. Without any, nothing is waited for.
+      - A gate that stays closed for longer than O(gates.patience) ends the run with RV(stopped=gate). The next run goes on.
+    type: dict
+    suboptions:
+      max_replica_lag:
+        description:
+          - Wait while a streaming replica is further behind than this, as V(10s). On PostgreSQL only, where the user needs the role C(pg_monitor).
+        type: str
+      vacuum:
+        description: Wait while a C(VACUUM), C(ANALYZE) or index build works on the table. Only PostgreSQL has such.
+        type: bool
+      lock_waiters:
+        description:
+          - Wait while other sessions wait for a lock on the table, as a migration does. On MariaDB and MySQL, for a lock on any table of the database.
+        type: bool
+      condition:
+        description:
+          - A statement of your own that returns one number or truth value. Wait while that is zero or false.
+          - It runs in a transaction that the server lets change nothing.
+        type: str
+      hours:
+        description: Wait outside of this part of the day, as V(22:00-06:00) or V(22-6), by the clock of the host where the module runs.
+        type: str
+      patience:
+        description: How long a gate may stay closed before the run ends, as V(90s) or V(15m). Ten minutes where not given.
+        type: str
   referenced:
     description:
       - What to do with rows that foreign keys of other tables point at.
@@ -146,6 +174,15 @@ EXAMPLES = r"""
       - tasks: [check_and_flush_callbacks]
       - tasks: [cleanup_stuck_callbacks]
     time_budget: 15m
+
+- name: Purge at night only, and never beside a migration or a busy queue
+  fleetops.celery.results_purge:
+    database_url: postgresql://shop:secret@127.0.0.1/shop
+    gates:
+      hours: 22:00-06:00
+      lock_waiters: true
+      condition: SELECT count(*) < 100 FROM shop_order WHERE paid_at IS NULL
+      patience: 30m
 
 - name: Keep failures for a week and successes for a month, and drop what waited for a day
   fleetops.celery.results_purge:
@@ -241,6 +278,12 @@ stopped_reason:
   returned: success
   type: str
   sample: no matching row remains
+pauses:
+  description: Which gates held the run up, and for how many seconds.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"gate": "lock_waiters", "seconds": 3.0}]
 remaining:
   description: How many matching rows remain.
   returned: success
@@ -292,6 +335,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules impo
     parse_zombie_rules,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._module import (
+    GATES,
     PURGE_RULES,
     ZOMBIE_RULES,
     chosen_profile,
@@ -336,6 +380,7 @@ def main() -> None:
             "batch_size": {"type": "int"},
             "pause": {"type": "str"},
             "stop_file": {"type": "path"},
+            "gates": GATES,
             "referenced": {"type": "str", "choices": list(CHOICES)},
             "lock_timeout": {"type": "str", "default": "2s"},
         },

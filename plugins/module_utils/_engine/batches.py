@@ -24,6 +24,7 @@ from .axes import Axis, comparable
 from .database import Database
 from .durations import parse_duration
 from .errors import DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
+from .gates import Gatekeeper, Gates, parse_gates
 from .libraries import sa
 
 TARGET_SECONDS = 0.25
@@ -51,6 +52,7 @@ class Limits:
     batch_size: int | None = None
     pause: timedelta | None = None
     stop_file: str | None = None
+    gates: Gates = field(default_factory=Gates)
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Progress:
     writes: int = 0  #: batches that changed a row
     stopped: str = DRAINED[0]
     reason: str = DRAINED[1]
+    pauses: dict[str, float] = field(default_factory=dict)  #: seconds that each gate held the run up
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -95,6 +98,7 @@ class Walker:
     The number of rows that a batch looks at adapts so that a batch takes a quarter of a second.
 
     :param committed: called after each batch, once it is committed
+    :param gatekeeper: says what to wait for before each batch
     """
 
     def __init__(
@@ -103,11 +107,13 @@ class Walker:
         limits: Limits,
         progress: Progress,
         committed: Callable[[], None] = lambda: None,
+        gatekeeper: Gatekeeper | None = None,
     ) -> None:
         self._database = database
         self._limits = limits
         self.progress = progress
         self._committed = committed
+        self._gatekeeper = gatekeeper
         self._size = float(min(limits.batch_size or _FIRST_SIZE, _FIRST_SIZE))
         self._passed_over: list[tuple[Any, Change]] = []
         self.locked_out = False  #: rows were left because other sessions held them
@@ -197,6 +203,26 @@ class Walker:
             time.sleep(self._limits.pause.total_seconds())
 
     def _must_stop(self) -> bool:
+        return self._limit_met() or self._held_up()
+
+    def _held_up(self) -> bool:
+        """Wait until every gate is open; whether one ended the run by staying closed, or a limit was met meanwhile."""
+        keeper, progress = self._gatekeeper, self.progress
+        began = time.monotonic()
+        while keeper is not None and not self._limit_met():
+            closed = keeper.closed()
+            if closed is None:
+                break
+            gate, reason = closed
+            waited = time.monotonic() - began
+            if waited >= keeper.patience:
+                progress.stop("gate", f"{reason}, for {waited:.0f} s by now")
+                break
+            keeper.wait()
+            progress.pauses[gate] = progress.pauses.get(gate, 0.0) + time.monotonic() - began - waited
+        return progress.ended_early
+
+    def _limit_met(self) -> bool:
         limits, progress = self._limits, self.progress
         if progress.ended_early:
             return True
@@ -269,4 +295,5 @@ def parse_limits(document: Mapping[str, Any]) -> Limits:
         batch_size=document.get("batch_size"),
         pause=parse_duration(pause, "pause") if pause is not None else None,
         stop_file=document.get("stop_file"),
+        gates=parse_gates(document.get("gates") or {}),
     )

@@ -149,6 +149,20 @@ class Database:
         with self.translated(connected=True), connection.begin():
             yield connection
 
+    def ask(self, statement: str) -> list[Any]:
+        """Run a user's own statement, which the server keeps from changing anything, and return its rows."""
+        start = {"sqlite": "PRAGMA query_only = ON"}.get(self.kind, "SET TRANSACTION READ ONLY")
+        connection = self._connection
+        try:
+            with self.translated(), connection.begin():
+                connection.exec_driver_sql(start)
+                result = connection.exec_driver_sql(statement)
+                return [list(row) for row in result] if result.returns_rows else []
+        finally:
+            if self.kind == "sqlite" and not self._read_only:
+                with self.translated(), connection.begin():
+                    connection.exec_driver_sql("PRAGMA query_only = OFF")
+
     def persistently(self, work: Callable[[Any], T]) -> T:
         """Run *work* in a transaction of its own, and again where it can be expected to succeed then.
 

@@ -62,6 +62,7 @@ def purge_document(result: PurgeResult) -> Document:
         "after": _census(result.after),
         "stopped": result.progress.stopped,
         "stopped_reason": result.progress.reason,
+        "pauses": [{"gate": gate, "seconds": round(held, 1)} for gate, held in result.progress.pauses.items()],
         "remaining": result.remaining,
         "batches": result.progress.batches,
         "duration_seconds": round(seconds, 3),

@@ -16,6 +16,7 @@ from .chords import Chords
 from .clock import Clock
 from .database import Database
 from .errors import UsageError
+from .gates import Gatekeeper
 from .libraries import sa
 from .pointed_at import PointedAt
 from .records import RecordTable
@@ -136,7 +137,8 @@ class _Purge:
         self._conditions = [self._rehearsal.condition(one) for one in self._selections]
         self._related = RelatedTables(database, record, rules, clock, chords)
         self._progress = Progress()
-        self._walker = Walker(database, limits, self._progress, self._related.count_batch)
+        gatekeeper = Gatekeeper(database, record.table, limits.gates)
+        self._walker = Walker(database, limits, self._progress, self._related.count_batch, gatekeeper)
 
     def run(self, check: bool, by_status: bool) -> PurgeResult:
         self._pointed_at.refuse(sa.or_(*self._conditions))

@@ -88,6 +88,8 @@ def purge_report(result: PurgeResult) -> Lines:
         lines.append(f"  {_records(result.referenced)} kept: rows of other tables point at them")
     if check:
         return lines
+    for gate, held in result.progress.pauses.items():
+        lines.append(f"  Paused for {held:.0f} s by the gate {gate}")
     if result.progress.ended_early:
         lines.append(
             f"  Stopped early ({result.progress.stopped}): {result.progress.reason}; "

@@ -81,7 +81,8 @@ class PostgreSQL(DatabaseServer):
         self.folder = new_folder("pg")
         self.passwords = {role: secrets.token_hex(8) + PASSWORD_TAIL for role in (OWNER, VIEWER, ADMIN)}
         try:
-            self._start(_readable_binaries(binaries, self.folder), {**UNSAFE_BUT_FAST, **(settings or {})})
+            self.binaries = _readable_binaries(binaries, self.folder)
+            self._start(self.binaries, {**UNSAFE_BUT_FAST, **(settings or {})})
             self._make_roles()
         except BaseException:
             self.stop()

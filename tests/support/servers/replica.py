@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A streaming replica of a PostgreSQL of our own."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from .base import loopback_url, open_engine
+from .postgresql import ADMIN, PostgreSQL
+from .processes import ServerProcess, free_port, new_folder, remove_folder, run_tool
+
+
+class Replica:
+    def __init__(self, primary: PostgreSQL) -> None:
+        self.folder = new_folder("replica")
+        data = self.folder / "data"
+        password = primary.passwords[ADMIN]
+        source = f"host=127.0.0.1 port={primary.port} user={ADMIN} password='{password}'"
+        run_tool([primary.binaries / "pg_basebackup", "-D", data, "-d", source, "-R", "-c", "fast"], self.folder)
+        port = free_port()
+        self._url = loopback_url("postgresql", ADMIN, password, port, "postgres")
+        self._process = ServerProcess(
+            [primary.binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", self.folder],
+            self.folder,
+            signal.SIGINT,
+        )
+        self._process.wait_until_ready(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            self._run("SELECT 1")
+        except OperationalError:
+            return False
+        return True
+
+    def _run(self, statement: str) -> None:
+        engine = open_engine(self._url)
+        with engine.connect() as connection:
+            connection.execute(sa.text(statement))
+        engine.dispose()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It receives what the primary sends, and does nothing with it."""
+        self._run("SELECT pg_wal_replay_pause()")
+        yield
+        self._run("SELECT pg_wal_replay_resume()")
+
+    def stop(self) -> None:
+        self._process.stop()
+        remove_folder(self.folder)
