@@ -8,5 +8,6 @@ from __future__ import annotations
 from .command import docker
 from .images import Images, provide_images
 from .projects import ComposeProject, up
+from .recorder import DockerRecorder
 
-__all__ = ["ComposeProject", "Images", "docker", "provide_images", "up"]
+__all__ = ["ComposeProject", "DockerRecorder", "Images", "docker", "provide_images", "up"]

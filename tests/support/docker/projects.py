@@ -10,8 +10,10 @@ import json
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -91,6 +93,22 @@ class ComposeProject:
         """Send a task of `apps.scheduler.tasks` to the worker; its id."""
         call = f"send_task('apps.scheduler.tasks.{task}', args={args!r})"
         return self.django(f"from shop.celery import app; print(app.{call}.id)").strip()
+
+    def schedule(self) -> dict[str, bool]:
+        """The periodic tasks in the database: whether each is enabled, by name."""
+        rows = self.database().execute("SELECT name, enabled FROM django_celery_beat_periodictask")
+        return {name: bool(enabled) for name, enabled in rows}
+
+    def restart_beat(self) -> None:
+        """Restart it, and wait until it has installed its default entries and looks at its schedule."""
+        since = datetime.now(timezone.utc).isoformat()
+        self.compose("restart", "--timeout=5", "celery_beat")
+        deadline = time.monotonic() + 30
+        while "beat: Starting" not in self.compose("logs", "--no-color", f"--since={since}", "celery_beat"):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"beat of {self.name} did not start within 30 s")
+            time.sleep(0.5)
+        time.sleep(2)
 
     def database(self) -> Database:
         """The database as the host reaches it: by the container's address."""
