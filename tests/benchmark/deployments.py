@@ -58,7 +58,7 @@ def measure(number: int, rounds: int) -> Iterator[Line]:
                 (calls - steps) / _MORE_CALLS,
                 _WITHIN,
             )
-        doctor = _seconds_of_doctor(inventory, folder, next(iter(hosts)), rounds)
+        doctor = _seconds_of_doctor(inventory, folder, projects[0].name, rounds)
         yield Line(
             "doctor of a healthy deployment beyond a playbook that does nothing",
             seconds(doctor),
