@@ -32,6 +32,12 @@ options:
       project_name:
         description: The project's name. One of O(compose.project_dir) and O(compose.project_name) is needed.
         type: str
+      containers:
+        description:
+          - The names of the project's containers where they are known, as RV(fleetops.celery.deployment_info#module:services) tells them.
+          - It spares looking for them, which is done all the same where one of them is gone.
+        type: list
+        elements: str
       database_service:
         description: The service that is the database. By default it is recognised by its image or environment.
         type: str

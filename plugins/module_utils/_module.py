@@ -10,8 +10,9 @@ It is **private** to the collection: it can change at any time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible.module_utils.common.respawn import (
@@ -24,8 +25,12 @@ from ._engine.database import DEFAULT_LOCK_TIMEOUT, Database
 from ._engine.drivers import needed_modules, parse_url
 from ._engine.durations import parse_duration
 from ._engine.errors import CleanupError, MissingLibraryError
+from ._engine.libraries import sqlalchemy_version
 from ._engine.profiles import DEFAULT_PROFILE, PROFILES, Profile, find_profile
 from ._engine.rules import MATCHES, SINCE
+
+if TYPE_CHECKING:
+    from ._engine.compose import Project
 
 #: Where the role prerequisites puts the libraries (for root, and for anybody else), and the
 #: interpreter that the distribution's own packages serve.
@@ -48,6 +53,7 @@ _DATABASE: Specification = {
         "options": {
             "project_dir": {"type": "path"},
             "project_name": {"type": "str"},
+            "containers": {"type": "list", "elements": "str"},
             "database_service": {"type": "str"},
             "app_service": {"type": "str"},
             "docker_cli": {"type": "path"},
@@ -99,15 +105,34 @@ GATES: Specification = {
     },
 }
 
-Work = Callable[[AnsibleModule, Database], Specification]
+
+class Module(AnsibleModule):  # type: ignore[misc]
+    """A module that may be told a Compose project."""
+
+    @cached_property
+    def project(self) -> Project | None:
+        """The project that ``compose`` describes, asked once; ``None`` where it is not given."""
+        if not self.params["compose"]:
+            return None
+        if not sqlalchemy_version():
+            # First of all, for a module that starts again asks Docker all over. What kind of database it will be is
+            # not known yet, so this is for who has the drivers of each.
+            _start_again(["sqlalchemy, psycopg2, pymysql"])
+        # Loaded only where it is needed: the rest of a module's work takes no longer than that.
+        from ._engine.compose import Project
+
+        return Project(self.params["compose"])
 
 
-def new_module(own: Specification, *, table: bool = True, required_by: dict[str, str] | None = None) -> AnsibleModule:
+Work = Callable[[Module, Database], Specification]
+
+
+def new_module(own: Specification, *, table: bool = True, required_by: dict[str, str] | None = None) -> Module:
     """Return the module with the options that say where the database is, and its *own*.
 
     :param table: whether it takes ``profile``, ``table`` and ``columns``
     """
-    return AnsibleModule(
+    return Module(
         argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
         mutually_exclusive=[("database_url", "compose")],
         required_one_of=[("database_url", "compose")],
@@ -139,35 +164,34 @@ def run_module(
     module.exit_json(**{"changed": False, **result})
 
 
-def open_database(module: AnsibleModule, *, read_only: bool) -> Database:
+def open_database(module: Module, *, read_only: bool) -> Database:
     """Open the database that ``database_url`` or ``compose`` names.
 
     Where this interpreter lacks a library, the module starts again, once, in one that has them.
     """
-    url = module.params["database_url"] or _find_database_url(module.params["compose"])
+    url = module.project.database_url() if module.project else module.params["database_url"]
     try:
         parse_url(url)
     except MissingLibraryError:
-        if not has_respawned():
-            candidates = [os.path.expanduser(path) for path in INTERPRETERS]
-            for modules in needed_modules(url):
-                interpreter = probe_interpreters_for_module(candidates, modules)
-                if interpreter:
-                    respawn_module(interpreter)
+        _start_again(needed_modules(url))
         raise
     given = module.params.get("lock_timeout")
     timeout = parse_duration(given, "lock_timeout") if given else DEFAULT_LOCK_TIMEOUT
     return Database(url, read_only=read_only, lock_timeout=timeout)
 
 
-def _find_database_url(compose: Specification) -> str:
-    # Loaded only where it is needed: the rest of a module's work takes no longer than that.
-    from ._engine.compose import find_database_url
+def _start_again(choices: Sequence[str]) -> None:
+    """Start the module again, once, in an interpreter that has all modules of one of *choices*, if there is one."""
+    if has_respawned():
+        return
+    candidates = [os.path.expanduser(path) for path in INTERPRETERS]
+    for modules in choices:
+        interpreter = probe_interpreters_for_module(candidates, modules)
+        if interpreter:
+            respawn_module(interpreter)
 
-    return find_database_url(compose)
 
-
-def chosen_profile(module: AnsibleModule) -> Profile:
+def chosen_profile(module: Module) -> Profile:
     """Return the profile that the arguments name, with their table and columns."""
     params = module.params
     return find_profile(params["profile"], params["table"], params["columns"])

@@ -156,9 +156,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
-    Configuration,
     celery_processes,
     read_project,
     wait_for_beat,
@@ -175,34 +173,25 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cl
     parse_result_expires,
     set_builtin_cleanup,
 )
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import project_containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import Docker
-from ansible_collections.fleetops.celery.plugins.module_utils._module import run_module
+from ansible_collections.fleetops.celery.plugins.module_utils._module import Module, run_module
 
 _PATIENCE = 15  # seconds; beat looks every five
 
 
-class _Project:
-    """The Compose project, as far as it is asked."""
-
-    def __init__(self, compose: dict[str, Any]) -> None:
-        self._docker = Docker(compose.get("docker_cli"))
-        self._processes = celery_processes(project_containers(self._docker, compose))
-
-    def configuration(self) -> Configuration | None:
-        return read_project(self._docker, self._processes)
-
-    def wait_for_beat(self, since: datetime) -> bool:
-        return wait_for_beat(self._docker, self._processes, since, _PATIENCE)
+def _may_be_made(beat: Beat, state: str) -> bool:
+    """Whether it matters what beat makes by itself: only the application knows, which takes it a second to say."""
+    return state == "absent" or (state == "disabled" and beat.find(NAME) is None)
 
 
-def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
-    params = module.params
+def work(module: Module, database: Database) -> dict[str, Any]:
+    params, project = module.params, module.project
     beat = Beat(database)
     began = datetime.now(timezone.utc)
-    project = _Project(params["compose"]) if params["compose"] else None
-    known = project.configuration() if project and params["result_expires"] is None else None
+    processes = celery_processes(project.containers) if project else []
+    known = None
+    if project and params["result_expires"] is None and _may_be_made(beat, params["state"]):
+        known = read_project(project.docker, processes)
     expires = bool(known.result_expires) if known else parse_result_expires(params["result_expires"])
     own = beat.find(params["own_task"]) if params["own_task"] else None
     result = set_builtin_cleanup(
@@ -222,7 +211,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         report.append(f"  Own cleanup task {params['own_task']}: {describe(own)}")
     noticed = None
     if params["wait"] and project and result.changed and not module.check_mode:
-        noticed = project.wait_for_beat(began)
+        noticed = wait_for_beat(project.docker, processes, began, _PATIENCE)
         if not noticed:
             module.warn(f"Beat has not said within {_PATIENCE} s that it took notice; see its log, or restart it.")
     return {

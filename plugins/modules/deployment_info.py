@@ -46,7 +46,9 @@ services:
       health:
       roles: [beat]
 beat:
-  description: The schedule in django-celery-beat, and how the application is configured. Values are V(none) where they are not known.
+  description:
+    - The schedule in django-celery-beat, and how the application is configured. Values are V(none) where they are not known.
+    - Beat makes the entries of the application's own C(beat_schedule) anew at each start.
   returned: success
   type: dict
   sample:
@@ -54,6 +56,7 @@ beat:
     backend_cleanup_enabled: false
     result_expires: 86400.0
     timezone: UTC
+    beat_schedule: [cleanup-celery-results]
     versions: {"celery": "5.6.3", "django-celery-beat": "2.9.0", "django-celery-results": "2.6.0"}
 database:
   description: The database.
@@ -118,6 +121,7 @@ from typing import Any
 
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.deployment import (
     Survey,
+    not_found,
     survey_database,
     survey_project,
     unreachable,
@@ -139,6 +143,7 @@ def as_result(found: Survey) -> dict[str, Any]:
             "backend_cleanup_enabled": found.builtin_enabled,
             "result_expires": known.result_expires if known else None,
             "timezone": known.timezone if known else None,
+            "beat_schedule": known.beat_schedule if known else [],
             "versions": known.versions if known else {},
         },
         "findings": [asdict(finding) for finding in found.findings],
@@ -148,15 +153,16 @@ def as_result(found: Survey) -> dict[str, Any]:
 
 def main() -> None:
     module = new_module({}, table=False)
-    compose = module.params["compose"]
-    found = survey_project(compose) if compose else Survey()
+    try:
+        found = survey_project(module.project) if module.project else Survey()
+    except CleanupError as error:
+        # Nothing more can be said of its database.
+        module.exit_json(changed=False, **as_result(Survey(findings=[not_found(error)])))
     try:
         with open_database(module, read_only=True) as database:
             survey_database(found, database)
     except CleanupError as error:
-        # Where the project was not found, nothing more can be said of its database.
-        if not any(finding.code == "project_not_found" for finding in found.findings):
-            found.findings.append(unreachable(error))
+        found.findings.append(unreachable(error))
     module.exit_json(changed=False, **as_result(found))
 
 

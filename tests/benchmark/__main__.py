@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the purge and the modules: `make bench`, or with fewer rows `make bench ARGS=--quick`.
 
+`make bench ARGS='--deployments 10'` measures migrate and doctor instead, on so many Compose projects.
+
 Ratios are what counts; times differ from machine to machine, and mean little on one that is busy. Nothing here fails
 because of a number: the table says which targets are met.
 """
@@ -20,12 +22,16 @@ from pathlib import Path
 
 # The parts that tests and demonstration use, too.
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(2, str(Path(__file__).resolve().parents[1] / "tools"))
 
+import deployments
+import docker_engine
 import records
 import report
 import sqlalchemy
 import subjects
 from server import DurablePostgreSQL
+from support.docker import docker
 from support.missing import MissingPart
 from support.servers import Database
 
@@ -41,6 +47,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, nargs="+", help=f"sizes of tables in place of {ROWS}")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (%(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} rows at most, to see that all of it runs")
+    parser.add_argument("--deployments", type=int, metavar="NUMBER", help="measure on running deployments, only")
     return parser.parse_args()
 
 
@@ -77,25 +84,34 @@ def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator
         yield from subjects.listeners(server, template, rows, options.rounds)
 
 
+def _told(lines: Iterator[report.Line]) -> str:
+    """Tell each line when it is known; all of them as a table."""
+    told = []
+    for line in lines:
+        told.append(line)
+        _say("  " + "  ".join(line.cells))
+    return report.table(told)
+
+
 def main() -> int:
     options = _options()
     began = time.monotonic()
+    load = os.getloadavg()[0]
     try:
-        with DurablePostgreSQL() as server:
-            load = os.getloadavg()[0]
-            lines = []
-            for line in _measure(server, options):
-                lines.append(line)
-                _say("  " + "  ".join(line.cells))
-            version = server.version()
-    except MissingPart as missing:
+        if options.deployments:
+            docker_engine.start()
+            version = "Docker " + docker("version", "--format={{.Server.Version}}").strip()
+            table = _told(deployments.measure(options.deployments, options.rounds))
+        else:
+            with DurablePostgreSQL() as server:
+                version = f"PostgreSQL {server.version()}"
+                table = _told(_measure(server, options))
+    except (MissingPart, docker_engine.NoDocker) as missing:
         _say(str(missing))
         return 1
-    _say("")
-    _say(report.table(lines))
-    _say("")
     _say(
-        f"PostgreSQL {version}, Python {platform.python_version()}, SQLAlchemy {sqlalchemy.__version__}, "
+        f"\n{table}\n\n"
+        f"{version}, Python {platform.python_version()}, SQLAlchemy {sqlalchemy.__version__}, "
         f"{os.cpu_count()} processors with a load of {load:.1f} at the start; "
         f"medians of {options.rounds}, {time.monotonic() - began:.0f} s in all"
     )

@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from support.docker import ComposeProject, Images, up
+from support.docker import ComposeProject, DockerRecorder, Images, up
 from support.running import PlaybookRun, run_module, run_playbook
 
 BUILTIN = "celery.backend_cleanup"
@@ -63,54 +61,51 @@ def inventory(old: ComposeProject, tmp_path: Path) -> Path:
     return path
 
 
-def _schedule(project: ComposeProject) -> dict[str, bool]:
-    rows = project.database().execute("SELECT name, enabled FROM django_celery_beat_periodictask")
-    return {name: bool(enabled) for name, enabled in rows}
-
-
-def _migrate(inventory: Path, *, check: bool = False) -> PlaybookRun:
-    done = run_playbook("fleetops.celery.migrate", inventory, check=check, diff=True)
+def _migrate(inventory: Path, *, check: bool = False, env: dict[str, str] | None = None) -> PlaybookRun:
+    done = run_playbook("fleetops.celery.migrate", inventory, check=check, diff=True, env=env)
     assert done.exit_code == 0, done.output
     return done
 
 
-def _restart_beat(project: ComposeProject) -> None:
-    """Restart it, and wait until it has installed its default entries and looks at its schedule."""
-    since = datetime.now(timezone.utc).isoformat()
-    project.compose("restart", "--timeout=5", "celery_beat")
-    deadline = time.monotonic() + 30
-    while "beat: Starting" not in project.compose("logs", "--no-color", f"--since={since}", "celery_beat"):
-        assert time.monotonic() < deadline, "beat did not start"
-        time.sleep(0.5)
-    time.sleep(2)
+def _verbs(calls: list[str]) -> list[str]:
+    """What Docker was asked, without the names of projects, containers and services."""
+    return [" ".join(call.split()[: 2 if call.startswith("compose ") else 1]) for call in calls]
 
 
-def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(old: ComposeProject, inventory: Path) -> None:
+def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(
+    old: ComposeProject, inventory: Path, tmp_path: Path
+) -> None:
     database = old.database()
-    assert _schedule(old)[BUILTIN] is True
+    assert old.schedule()[BUILTIN] is True
     database.execute(f"DELETE FROM django_celery_beat_periodictask WHERE name = '{BUILTIN}'")
-    _restart_beat(old)
-    assert _schedule(old)[BUILTIN] is True
+    old.restart_beat()
+    assert old.schedule()[BUILTIN] is True
 
     rehearsed = _migrate(inventory, check=True)
     assert rehearsed.recap["old"]["changed"] > 0
-    assert _schedule(old)[BUILTIN] is True
+    assert old.schedule()[BUILTIN] is True
 
-    done = _migrate(inventory)
+    (tmp_path / "bin").mkdir()
+    recorder = DockerRecorder(tmp_path / "bin")
+    done = _migrate(inventory, env=recorder.environment)
+    # Three to find the deployment and ask it how it is configured, and one for each step.
+    found = ["ps", "inspect", "exec"]
+    assert _verbs(recorder.calls()) == [*found, "compose build", "compose up", "inspect", "compose restart", "inspect"]
     assert done.recap["old"]["changed"] > 0
     assert old.password not in done.output
-    schedule = _schedule(old)
+    schedule = old.schedule()
     assert schedule[BUILTIN] is False
     assert schedule[OWN] is True
     assert len(schedule) == 11
     assert "CELERY_RESULT_EXPIRES = None" in old.compose("exec", "-T", "backend", "cat", "shop/settings.py")
 
-    again = _migrate(inventory)
+    again = _migrate(inventory, env=recorder.environment)
+    assert _verbs(recorder.calls()) == [*found, "inspect", "inspect"]
     assert again.recap["old"]["changed"] == 0, again.output
 
-    _restart_beat(old)
+    old.restart_beat()
     assert _migrate(inventory).recap["old"]["changed"] == 0
-    assert _schedule(old)[BUILTIN] is False
+    assert old.schedule()[BUILTIN] is False
 
 
 def test_a_healthy_deployment_has_no_finding_and_a_stopped_beat_is_one(old: ComposeProject, inventory: Path) -> None:

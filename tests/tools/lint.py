@@ -31,7 +31,7 @@ def python(environment: Environment, log: Log) -> Outcome:
         ("tests/tools", workspace.ROOT / "tests" / "tools", ["tests/tools"]),
         (
             "tests/benchmark",
-            f"tests/benchmark:tests:{workspace.COLLECTIONS}",
+            f"tests/benchmark:tests:tests/tools:{workspace.COLLECTIONS}",
             ["--no-warn-unused-ignores", "tests/benchmark"],
         ),
     ):

@@ -50,10 +50,12 @@ def _result(check: bool, stopped: bool = False, estimated: bool = False, note: s
         before=Census(1043, Size(MB, MB), {"REVOKED": 47, "SUCCESS": 996}, estimated=estimated),
         after=Census(798, Size(MB, MB), {"SUCCESS": 798}),
         protected=0,
+        referenced=0,
         remaining=1 if stopped else 0,
         progress=progress,
         seconds=1.25,
         check=check,
+        cautions=[],
     )
 
 

@@ -23,7 +23,7 @@ _NOTICED = "DatabaseScheduler: Schedule changed."
 
 # Runs in the application's own Python. It prints names, numbers and versions, nothing secret.
 _PROBE = r"""
-import importlib.metadata, json, sys
+import glob, importlib.metadata, json, os, sys, time
 from celery.app.utils import find_app
 app = find_app(sys.argv[1])
 app.loader.import_default_modules()
@@ -38,6 +38,7 @@ for package in ("celery", "django-celery-beat", "django-celery-results"):
     except importlib.metadata.PackageNotFoundError:
         pass
 backend = str(conf.result_backend or "")
+written = [os.path.getmtime(path) for path in glob.glob("celerybeat-schedule*")]
 print("MARK" + json.dumps({
     "result_expires": expires,
     "result_backend": backend.partition(":")[0],
@@ -46,6 +47,7 @@ print("MARK" + json.dumps({
     "timezone": str(app.timezone),
     "tasks": sorted(app.tasks),
     "beat_schedule": sorted(map(str, conf.beat_schedule or ())),
+    "schedule_file_age": time.time() - max(written) if written else None,
     "versions": versions,
 }))
 """.replace("MARK", _MARK)
@@ -72,6 +74,7 @@ class Configuration:
     timezone: str
     tasks: list[str] = field(default_factory=list)
     beat_schedule: list[str] = field(default_factory=list)  #: names of its entries
+    schedule_file_age: float | None = None  #: seconds since beat's file in its working folder was written
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -109,11 +112,11 @@ def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
 
 
 def read_project(docker: Docker, processes: Sequence[CeleryProcess]) -> Configuration | None:
-    """Return the configuration that the first running container tells; ``None`` where none runs."""
-    for process in processes:
-        if process.container.state == "running":
-            return read_configuration(docker, process)
-    return None
+    """Return the configuration that a running container tells; ``None`` where none runs."""
+    running = [process for process in processes if process.container.state == "running"]
+    # That of beat if possible: its schedule file can only be seen there.
+    running.sort(key=lambda process: "beat" not in process.roles)
+    return read_configuration(docker, running[0]) if running else None
 
 
 def wait_for_beat(docker: Docker, processes: Sequence[CeleryProcess], since: datetime, seconds: float) -> bool:

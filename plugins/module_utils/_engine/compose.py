@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Finding the database of a running Compose project.
+"""A running Compose project, and where its database is.
 
 Containers are found by the labels that Compose gives them, so neither its files nor the variables
 they are filled in with are needed.
@@ -68,60 +68,88 @@ _SERVERS = (
 _URL_VARIABLES = ("CELERY_DATABASE_URL", "DATABASE_URL", "SQLALCHEMY_DATABASE_URI")
 
 
-def find_database_url(compose: Mapping[str, Any]) -> str:
-    """Return the URL of the database of the running project that *compose* describes.
+class Project:
+    """A Compose project that runs; Docker is asked for its containers once.
 
-    :param compose: ``project_dir`` or ``project_name``; ``database_service``, ``app_service`` and
-        ``docker_cli`` where they cannot be told
+    :param compose: ``project_dir`` or ``project_name``; ``containers`` where their names are known;
+        ``database_service``, ``app_service`` and ``docker_cli`` where they cannot be told
     :raises CleanupError: saying what was looked for, and what was found
     """
-    docker = Docker(compose.get("docker_cli"))
-    containers = docker.inspect([one.identifier for one in _running(docker, compose)])
-    container, server = _database(containers, compose.get("database_service"))
-    address = _address(container, server)
-    credentials = _credentials(docker, container, server)
-    if credentials is not None:
-        user, password, name = (quote(part, "") for part in credentials)
-        return f"{server.scheme}://{user}:{password}@{address}/{name}"
-    url = _application_url(containers, compose.get("app_service"), container)
-    if url is None:
-        raise CleanupError(
-            f"No credentials were found for service {container.service} "
-            f"(container {container.name}): neither in its environment "
-            f"({', '.join(dict.fromkeys(server.variables))}, each also as a file with _FILE) nor "
-            f"in an application's {' or '.join(_URL_VARIABLES)}. "
-            "Name the application in app_service, or give database_url."
-        )
-    parts = urlsplit(url)
-    login = parts.netloc.rpartition("@")[0]
-    # Without the options: they are for the application's driver, or for its framework.
-    return urlunsplit((server.scheme, f"{login}@{address}", parts.path, "", ""))
+
+    def __init__(self, compose: Mapping[str, Any]) -> None:
+        self.docker = Docker(compose.get("docker_cli"))
+        self.containers = project_containers(self.docker, compose)
+        self._database_service = compose.get("database_service")
+        self._app_service = compose.get("app_service")
+
+    def database_url(self) -> str:
+        """Return the URL of the project's database, with its password."""
+        running = [one for one in self.containers if one.is_running]
+        container, server = _database(running, self._database_service)
+        address = _address(container, server)
+        credentials = _credentials(self.docker, container, server)
+        if credentials is not None:
+            user, password, name = (quote(part, "") for part in credentials)
+            return f"{server.scheme}://{user}:{password}@{address}/{name}"
+        url = _application_url(running, self._app_service, container)
+        if url is None:
+            raise CleanupError(
+                f"No credentials were found for service {container.service} "
+                f"(container {container.name}): neither in its environment "
+                f"({', '.join(dict.fromkeys(server.variables))}, each also as a file with _FILE) nor "
+                f"in an application's {' or '.join(_URL_VARIABLES)}. "
+                "Name the application in app_service, or give database_url."
+            )
+        parts = urlsplit(url)
+        login = parts.netloc.rpartition("@")[0]
+        # Without the options: they are for the application's driver, or for its framework.
+        return urlunsplit((server.scheme, f"{login}@{address}", parts.path, "", ""))
 
 
-def _running(docker: Docker, compose: Mapping[str, Any]) -> list[Listed]:
-    """Return the containers of the one project that *compose* describes; there is at least one."""
+def project_containers(docker: Docker, compose: Mapping[str, Any]) -> list[Container]:
+    """Return all containers of the project that *compose* describes, running or not; at least one runs."""
+    known = _known_containers(docker, compose)
+    if known:
+        return known
+    listed = docker.listed()
+    project = _only_project([one for one in listed if one.is_running], compose)
+    return docker.inspect([one.identifier for one in listed if one.project == project])
+
+
+def _known_containers(docker: Docker, compose: Mapping[str, Any]) -> list[Container]:
+    """Return the containers that *compose* names; none where they are no longer what they were."""
+    try:
+        containers = docker.inspect(compose.get("containers") or ())
+    except CleanupError:
+        return []  # one of them is gone; where it is Docker that fails, the search says so
+    ours = all(_belongs(one, compose) for one in containers)
+    return containers if ours and any(one.is_running for one in containers) else []
+
+
+def _belongs(container: Container | Listed, compose: Mapping[str, Any]) -> bool:
     name, folder = compose.get("project_name"), compose.get("project_dir")
-    running = docker.running()
-    found = [
-        one
-        for one in running
-        if (not name or one.project == name)
+    return (not name or container.project == name) and (
         # Where the project was started through a symbolic link, Compose knows the folder by the link.
-        and (not folder or os.path.realpath(one.folder) == os.path.realpath(folder))
-    ]
-    projects = sorted({one.project for one in found})
+        not folder or os.path.realpath(container.folder) == os.path.realpath(folder)
+    )
+
+
+def _only_project(running: list[Listed], compose: Mapping[str, Any]) -> str:
+    """Return the name of the one project that *compose* describes."""
+    name, folder = compose.get("project_name"), compose.get("project_dir")
+    projects = sorted({one.project for one in running if _belongs(one, compose)})
     if len(projects) > 1:
         raise UsageError(
             f"Several Compose projects run from {folder}: {', '.join(projects)}. Name one in project_name."
         )
-    if not found:
+    if not projects:
         looked_for = f"project {name}" if name else "a project"
         there = ", ".join(sorted({f"{one.project} (in {one.folder})" for one in running})) or "none"
         raise CleanupError(
             f"No container of {looked_for}{f' in {folder}' if folder else ''} runs on this host. "
             f"Compose projects that run: {there}."
         )
-    return found
+    return projects[0]
 
 
 def _database(containers: list[Container], service: str | None) -> tuple[Container, _Server]:
@@ -155,11 +183,6 @@ def _database(containers: list[Container], service: str | None) -> tuple[Contain
 def is_database(container: Container) -> bool:
     """Whether *container* is a PostgreSQL, MariaDB or MySQL server."""
     return _recognise(container) is not None
-
-
-def project_containers(docker: Docker, compose: Mapping[str, Any]) -> list[Container]:
-    """Return all containers of the project that *compose* describes, running or not."""
-    return docker.all(_running(docker, compose)[0].project)
 
 
 def _recognise(container: Container) -> _Server | None:

@@ -9,16 +9,13 @@ What is wrong becomes a finding, never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from .application import CeleryProcess, Configuration, celery_processes
+from .application import Configuration, celery_processes
 from .beat import Beat
 from .builtin_cleanup import NAME
-from .compose import project_containers
+from .compose import Project
 from .database import Database
-from .docker import Docker
 from .errors import CleanupError, UsageError
 from .examine_beat import examine_schedule
 from .examine_project import (
@@ -49,24 +46,16 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)
 
 
-def survey_project(compose: Mapping[str, Any]) -> Survey:
-    """Look the Compose project over that *compose* describes, but for its database."""
+def survey_project(project: Project) -> Survey:
+    """Look *project* over, but for its database."""
     found = Survey()
-    try:
-        docker = Docker(compose.get("docker_cli"))
-        containers = project_containers(docker, compose)
-    except CleanupError as problem:
-        found.findings.append(
-            error("project_not_found", str(problem), "Start the project, or mend what the message says.")
-        )
-        return found
-    processes: list[CeleryProcess] = celery_processes(containers)
-    found.services = list_services(containers, processes)
+    processes = celery_processes(project.containers)
+    found.services = list_services(project.containers, processes)
     found.findings += examine_processes(processes)
-    found.configuration, problems = read_application(docker, processes)
+    found.configuration, problems = read_application(project.docker, processes)
     found.findings += problems
     if found.configuration is not None:
-        found.findings += examine_configuration(docker, processes, found.configuration)
+        found.findings += examine_configuration(processes, found.configuration)
     return found
 
 
@@ -91,6 +80,11 @@ def survey_database(found: Survey, database: Database) -> None:
                 "Check that this is the application's database, or name its table in cleanup_tables.",
             )
         )
+
+
+def not_found(problem: CleanupError) -> Finding:
+    """Return the finding that there is no such project."""
+    return error("project_not_found", str(problem), "Start the project, or mend what the message says.")
 
 
 def unreachable(problem: CleanupError) -> Finding:

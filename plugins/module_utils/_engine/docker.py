@@ -13,7 +13,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -25,6 +24,8 @@ _TIMEOUT = 60  # seconds
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
+#: The states of a container that has been started and not stopped.
+_RUNNING = ("running", "paused", "restarting")
 
 
 class Container:
@@ -45,6 +46,19 @@ class Container:
         self.hostname: str = config.get("Hostname") or ""
         self.health: str | None = (state.get("Health") or {}).get("Status")
         self.command: list[str] = [description.get("Path") or "", *(description.get("Args") or ())]
+
+    @property
+    def is_running(self) -> bool:
+        return self.state in _RUNNING
+
+    @property
+    def project(self) -> str:
+        return self.labels.get(PROJECT_LABEL, "")
+
+    @property
+    def folder(self) -> str:
+        """The folder of the project's Compose file, as it was called when the project was started."""
+        return self.labels.get(FOLDER_LABEL, "")
 
     @property
     def service(self) -> str:
@@ -81,11 +95,16 @@ class Container:
 
 @dataclass(frozen=True)
 class Listed:
-    """A running container of a Compose project, as ``docker ps`` lists it."""
+    """A container of a Compose project, as ``docker ps`` lists it."""
 
     identifier: str
+    state: str
     project: str
-    folder: str  #: of the project's Compose file, as it was called when the project was started
+    folder: str
+
+    @property
+    def is_running(self) -> bool:
+        return self.state in _RUNNING
 
 
 class Docker:
@@ -106,16 +125,12 @@ class Docker:
             )
         self._cli = found
 
-    def running(self) -> list[Listed]:
-        """Return the running containers of all Compose projects."""
-        form = "\t".join(("{{.ID}}", *(f'{{{{.Label "{label}"}}}}' for label in (PROJECT_LABEL, FOLDER_LABEL))))
-        said = self._run(["ps", "--no-trunc", "--filter", f"label={PROJECT_LABEL}", "--format", form])
-        return [Listed(*line.split("\t", 2)) for line in said.splitlines()]
-
-    def all(self, project: str) -> list[Container]:
-        """Return the containers of a Compose project, running or not."""
-        listed = self._run(["ps", "--quiet", "--no-trunc", "--all", "--filter", f"label={PROJECT_LABEL}={project}"])
-        return self.inspect(listed.split())
+    def listed(self) -> list[Listed]:
+        """Return the containers of all Compose projects, running or not."""
+        labels = (f'{{{{.Label "{label}"}}}}' for label in (PROJECT_LABEL, FOLDER_LABEL))
+        form = "\t".join(("{{.ID}}", "{{.State}}", *labels))
+        said = self._run(["ps", "--all", "--no-trunc", "--filter", f"label={PROJECT_LABEL}", "--format", form])
+        return [Listed(*line.split("\t", 3)) for line in said.splitlines()]
 
     def read_file(self, container: Container, path: str) -> str:
         """Return the text of a file in a running container, whoever may read it there."""
@@ -124,16 +139,6 @@ class Docker:
     def run_python(self, container: Container, program: str, *arguments: str) -> str:
         """Return what *program* prints, run by the ``python`` of a running container."""
         return self._run(["exec", "--interactive", container.identifier, "python", "-", *arguments], program)
-
-    def minutes_since_written(self, container: Container, pattern: str) -> int | None:
-        """Return how long ago the newest file that *pattern* begins was written in the working folder."""
-        find = ["find", ".", "-maxdepth", "1", "-name", f"{pattern}*", "-printf", "%T@\\n"]
-        try:
-            said = self._run(["exec", container.identifier, *find])
-        except CleanupError:
-            return None  # an image without find
-        times = [float(line) for line in said.split()]
-        return int((time.time() - max(times)) / 60) if times else None
 
     def process_ids(self, container: Container) -> set[int]:
         """Return the ids of the processes in a running container, as they are numbered inside it."""
@@ -145,7 +150,7 @@ class Docker:
         return self._run(["logs", "--since", moment, container.identifier], both=True)
 
     def inspect(self, identifiers: Sequence[str]) -> list[Container]:
-        """Return the containers with these identifiers."""
+        """Return the containers with these identifiers or names; all of them must be there."""
         if not identifiers:
             return []
         said = self._run(["inspect", "--type", "container", *identifiers])

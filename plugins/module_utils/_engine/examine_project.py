@@ -79,9 +79,7 @@ def read_application(docker: Docker, processes: Sequence[CeleryProcess]) -> tupl
         return None, [warning("application_unreadable", str(problem), fix)]
 
 
-def examine_configuration(
-    docker: Docker, processes: Sequence[CeleryProcess], known: Configuration
-) -> Iterator[Finding]:
+def examine_configuration(processes: Sequence[CeleryProcess], known: Configuration) -> Iterator[Finding]:
     """Yield what is wrong with how results expire and where beat keeps its schedule."""
     if known.result_backend in _EXPIRING_BACKENDS and not known.result_expires:
         yield warning(
@@ -89,17 +87,21 @@ def examine_configuration(
             f"Results are kept in {known.result_backend}, and result_expires is not set: they stay for ever.",
             "Set result_expires in the application; nothing else cleans that backend.",
         )
+    # Where beat runs, it is beat's first container that has been asked.
     for process in processes:
         if "beat" in process.roles and process.container.state == "running":
-            yield from _stale_file(docker, process, known)
+            yield from _stale_file(process, known)
+            break
 
 
-def _stale_file(docker: Docker, process: CeleryProcess, known: Configuration) -> Iterator[Finding]:
+def _stale_file(process: CeleryProcess, known: Configuration) -> Iterator[Finding]:
     scheduler = process.scheduler or known.beat_scheduler
     in_database = "DatabaseScheduler" in scheduler or scheduler == "django"
-    minutes = docker.minutes_since_written(process.container, "celerybeat-schedule")
+    if known.schedule_file_age is None:
+        return
+    minutes = int(known.schedule_file_age / 60)
     # Beat writes its file every three minutes.
-    if minutes is not None and (in_database or minutes > 15):
+    if in_database or minutes > 15:
         why = "beat keeps its schedule in the database" if in_database else f"not written for {minutes} minutes"
         yield warning(
             "stale_schedule_file",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from .command import docker
 from .images import Images, provide_images
+from .project_files import make_files
 from .projects import ComposeProject, up
+from .recorder import DockerRecorder
 
-__all__ = ["ComposeProject", "Images", "docker", "provide_images", "up"]
+__all__ = ["ComposeProject", "DockerRecorder", "Images", "docker", "make_files", "provide_images", "up"]

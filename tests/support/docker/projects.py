@@ -1,48 +1,26 @@
 # Copyright (c) 2026, the fleetops.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A running Compose project, made from the template in `project/` and taken down with its volumes."""
+"""A running Compose project, which is taken down with its volumes."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import secrets
-import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from ..servers.base import PASSWORD_TAIL, Database, DatabaseServer
 from .command import docker
 from .images import Images
-
-Kind = Literal["postgresql", "mariadb"]
-Credentials = Literal["environment", "files", "application"]
-"""Where the database's password is: in its container's environment, in a secret file, or only in the application's."""
-
-TEMPLATE = Path(__file__).with_name("project")
-NAME, USER = "shop", "shop"
-SECRET = "/run/secrets/database_password"
-
-
-@dataclass(frozen=True)
-class _Flavour:
-    port: int
-    scheme: str
-    variables: dict[str, str]
-    """The database container's, without the password."""
-    password: str
-    """The variable of the password."""
-
-
-_FLAVOURS: dict[Kind, _Flavour] = {
-    "postgresql": _Flavour(5432, "postgresql", {"POSTGRES_USER": USER, "POSTGRES_DB": NAME}, "POSTGRES_PASSWORD"),
-    "mariadb": _Flavour(3306, "mysql", {"MARIADB_USER": USER, "MARIADB_DATABASE": NAME}, "MARIADB_PASSWORD"),
-}
+from .project_files import FLAVOURS, NAME, USER, Kind, make_files
 
 
 class _Container(DatabaseServer):
@@ -74,6 +52,14 @@ class ComposeProject:
         """`docker compose` in the project's folder; what it printed."""
         return docker("compose", "--project-name", self.name, *arguments, cwd=self.folder)
 
+    def start(self, *services: str) -> None:
+        """Bring it up, or *services* and what they depend on: its tables are made, and worker and beat are at work."""
+        self.compose("up", "--detach", "--build", "--wait", *services)
+
+    def remove(self) -> None:
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout=0")
+        docker("image", "rm", "--force", f"{self.name}-backend")
+
     def containers(self, service: str) -> list[str]:
         """The ids of a service's running containers."""
         return self.compose("ps", "--quiet", service).split()
@@ -92,9 +78,25 @@ class ComposeProject:
         call = f"send_task('apps.scheduler.tasks.{task}', args={args!r})"
         return self.django(f"from shop.celery import app; print(app.{call}.id)").strip()
 
+    def schedule(self) -> dict[str, bool]:
+        """The periodic tasks in the database: whether each is enabled, by name."""
+        rows = self.database().execute("SELECT name, enabled FROM django_celery_beat_periodictask")
+        return {name: bool(enabled) for name, enabled in rows}
+
+    def restart_beat(self) -> None:
+        """Restart it, and wait until it has installed its default entries and looks at its schedule."""
+        since = datetime.now(timezone.utc).isoformat()
+        self.compose("restart", "--timeout=5", "celery_beat")
+        deadline = time.monotonic() + 30
+        while "beat: Starting" not in self.compose("logs", "--no-color", f"--since={since}", "celery_beat"):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"beat of {self.name} did not start within 30 s")
+            time.sleep(0.5)
+        time.sleep(2)
+
     def database(self) -> Database:
         """The database as the host reaches it: by the container's address."""
-        flavour = _FLAVOURS[self.kind]
+        flavour = FLAVOURS[self.kind]
         networks = self.inspect("db")["NetworkSettings"]["Networks"]
         address = next(network["IPAddress"] for network in networks.values())
         url = f"{flavour.scheme}://{USER}:{quote(self.password, safe='')}@{address}:{flavour.port}/{NAME}"
@@ -106,90 +108,34 @@ def up(
     name: str,
     images: Images,
     *,
-    database: Kind = "postgresql",
-    published_port: bool = True,
-    credentials: Credentials = "environment",
-    workers: int = 1,
-    result_expires: int | None = None,
     services: Sequence[str] = (),
+    database: Kind = "postgresql",
     folder_name: str | None = None,
     linked: bool = False,
+    **setup: Any,
 ) -> Iterator[ComposeProject]:
-    """Bring a project up, and down at the end; inside, its tables are made and worker and beat are at work.
+    """Bring a project up, and down at the end.
 
     :param name: the project's; that of its folder too
-    :param workers: how many containers of the worker
-    :param result_expires: the application's; with None, Celery makes no `celery.backend_cleanup`
     :param services: those alone, with what they depend on; every one where none is named
     :param folder_name: where it is not the project's name, as after `docker compose -p`
     :param linked: whether the folder is a symbolic link, as `current` to one of several releases
+    :param setup: what else `make_files` takes
     """
     # The engine reads the files too, and it may not see a temporary folder that is private to this process.
     with tempfile.TemporaryDirectory(prefix="fleet-compose-") as scratch:
         folder = Path(scratch, folder_name or name)
         if linked:
             folder.symlink_to("release-1", target_is_directory=True)
-        shutil.copytree(TEMPLATE, folder.resolve())
         password = secrets.token_hex(8) + PASSWORD_TAIL
-        _configure(folder, images, database, password, published_port, credentials, workers, result_expires)
+        make_files(folder.resolve(), images, password, database=database, **setup)
         project = ComposeProject(folder, name, database, password)
         try:
-            project.compose("up", "--detach", "--build", "--wait", *services)
+            project.start(*services)
             yield project
         except BaseException:
             with contextlib.suppress(RuntimeError):
                 print(project.compose("logs", "--no-color", "--tail=20"))
             raise
         finally:
-            project.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout=0")
-            docker("image", "rm", "--force", f"{name}-backend")
-
-
-def _configure(
-    folder: Path,
-    images: Images,
-    database: Kind,
-    password: str,
-    published_port: bool,
-    credentials: Credentials,
-    workers: int,
-    result_expires: int | None,
-) -> None:
-    flavour = _FLAVOURS[database]
-    files = ["compose.yml", f"compose.{database}.yml"] + ["compose.published.yml"] * published_port
-    _write_variables(
-        folder / ".env",
-        {
-            "COMPOSE_FILE": ":".join(files),
-            "DATABASE_IMAGE": images.postgresql if database == "postgresql" else images.mariadb,
-            "DATABASE_PORT": str(flavour.port),
-            "REDIS_IMAGE": images.redis,
-            "APPLICATION_IMAGE": images.application,
-            "WORKER_REPLICAS": str(workers),
-        },
-    )
-    of_database, of_application = dict(flavour.variables), {}
-    login = f"{USER}:{quote(password, safe='')}"
-    if credentials == "environment":
-        of_database[flavour.password] = password
-    elif credentials == "files":
-        of_database[f"{flavour.password}_FILE"] = SECRET
-        of_application["DATABASE_PASSWORD_FILE"] = SECRET
-        login = USER
-    else:
-        of_database["POSTGRES_HOST_AUTH_METHOD"] = "trust"
-    if database == "mariadb":
-        of_database["MARIADB_RANDOM_ROOT_PASSWORD"] = "1"
-    of_application["DATABASE_URL"] = f"{flavour.scheme}://{login}@db:{flavour.port}/{NAME}"
-    of_application["CELERY_RESULT_EXPIRES"] = str(result_expires or "")
-    _write_variables(folder / "db.env", of_database)
-    _write_variables(folder / "app.env", of_application)
-    secret = folder / "secrets" / "database_password"
-    secret.parent.mkdir()
-    secret.touch(mode=0o600)
-    secret.write_text(password + "\n", encoding="utf-8")
-
-
-def _write_variables(path: Path, variables: dict[str, str]) -> None:
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{name}='{value}'\n" for name, value in variables.items()), encoding="utf-8")
+            project.remove()

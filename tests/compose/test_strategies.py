@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways to migrate, one after the other, on MariaDB: what is in the schedule then, and after a restart of beat."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.docker import ComposeProject, Images, up
+from support.running import run_playbook
+
+BUILTIN = "celery.backend_cleanup"
+TASK = "apps.scheduler.tasks.cleanup_celery_results"
+#: In the application's own beat_schedule, so that beat makes its row anew at each start.
+SCHEDULED = {"name": "cleanup-celery-results", "task": TASK, "crontab": "0 3 * * *"}
+#: Known to the database alone.
+ADDED = {"name": "nightly-cleanup", "task": TASK, "crontab": "30 2 * * *"}
+
+
+@pytest.fixture(scope="module")
+def books(images: Images) -> Iterator[ComposeProject]:
+    with up(f"books-{os.getpid()}-strategies", images, database="mariadb", result_expires=86400) as project:
+        yield project
+
+
+def _migrate(project: ComposeProject, folder: Path, **variables: Any) -> int:
+    """Run the playbook from an inventory that knows the folder and *variables*; how many tasks changed something."""
+    host = {"ansible_connection": "local", "celery_compose_project_dir": str(project.folder), **variables}
+    inventory = folder / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": {"books": host}}}), encoding="utf-8")
+    done = run_playbook("fleetops.celery.migrate", inventory)
+    assert done.exit_code == 0, done.output
+    assert project.password not in done.output
+    return done.recap["books"]["changed"]
+
+
+def _migrates_and_stays(
+    project: ComposeProject, folder: Path, expected: dict[str, bool | None], **variables: Any
+) -> None:
+    def assert_schedule() -> None:
+        schedule = project.schedule()
+        assert {name: schedule.get(name) for name in expected} == expected
+
+    assert _migrate(project, folder, **variables) > 0
+    assert_schedule()
+    assert _migrate(project, folder, **variables) == 0
+    project.restart_beat()
+    assert_schedule()
+    assert _migrate(project, folder, **variables) == 0
+
+
+def test_of_nothing_but_the_folder_the_built_in_task_is_disabled(books: ComposeProject, tmp_path: Path) -> None:
+    assert books.schedule()[BUILTIN] is True
+    _migrates_and_stays(books, tmp_path, {BUILTIN: False, SCHEDULED["name"]: True})
+
+
+def test_both_run(books: ComposeProject, tmp_path: Path) -> None:
+    expected = {BUILTIN: True, SCHEDULED["name"]: True}
+    _migrates_and_stays(books, tmp_path, expected, migrate_strategy="both", migrate_own_task=SCHEDULED)
+
+
+def test_the_built_in_one_is_back_and_one_that_beat_would_make_again_is_disabled(
+    books: ComposeProject, tmp_path: Path
+) -> None:
+    expected = {BUILTIN: True, SCHEDULED["name"]: False}
+    _migrates_and_stays(books, tmp_path, expected, migrate_strategy="builtin", migrate_own_task=SCHEDULED)
+    assert _migrate(books, tmp_path, migrate_own_task=SCHEDULED) > 0
+    schedule = books.schedule()
+    assert (schedule[BUILTIN], schedule[SCHEDULED["name"]]) == (False, True)
+
+
+def test_the_built_in_one_is_back_and_one_of_our_making_is_removed(books: ComposeProject, tmp_path: Path) -> None:
+    assert _migrate(books, tmp_path, migrate_own_task=ADDED) > 0
+    times = books.database().execute(
+        "SELECT t.task, c.hour, c.minute FROM django_celery_beat_periodictask AS t "
+        "JOIN django_celery_beat_crontabschedule AS c ON c.id = t.crontab_id WHERE t.name = :name",
+        name=ADDED["name"],
+    )
+    assert [tuple(row) for row in times] == [(TASK, "2", "30")]
+    expected = {BUILTIN: True, ADDED["name"]: None}
+    _migrates_and_stays(books, tmp_path, expected, migrate_strategy="builtin", migrate_own_task=ADDED)
