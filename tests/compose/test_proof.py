@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -45,11 +46,23 @@ def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
     done = run_module("zombie_fail", arguments)
     assert done["ended"] == len(dead), done
     assert {row["identity"]: row["verdict"] for row in done["rows"]} == dict.fromkeys(dead, "container_stopped")
+    # What lives is told too, with the process that each row names.
+    examined = {row["identity"]: row for row in done["verdicts"]}
+    for task, owner in hosts.items():
+        named = json.loads(owner)
+        assert named == {"pid": examined[task]["pid"], "hostname": f"celery@{examined[task]['host']}"}
+        assert examined[task]["verdict"] == ("container_stopped" if task in dead else "alive")
+    assert {row["identity"]: row["verdict"] for row in rehearsed["verdicts"]}.items() >= dict.fromkeys(
+        hosts.keys() - dead, "alive"
+    ).items()
+    assert any(f"{len(dead)} container_stopped" in line for line in done["report"])
     statuses = dict(database.execute(f"SELECT task_id, status FROM {TASK_RESULT}"))
     assert {task: statuses[task] for task in hosts} == {
         task: "FAILURE" if task in dead else "STARTED" for task in hosts
     }
-    assert run_module("zombie_fail", arguments)["changed"] is False
+    again = run_module("zombie_fail", arguments)
+    assert again["changed"] is False
+    assert {row["verdict"] for row in again["verdicts"]} == {"alive"}
 
     # Age alone would end the living ones; their processes protect them.
     rules = [{"statuses": ["STARTED"], "older_than": "1s"}]

@@ -14,16 +14,23 @@ from datetime import timedelta
 from typing import Any
 
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import purge as purging
+from ansible_collections.fleetops.celery.plugins.module_utils._engine import zombies
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits, parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     purge_document,
     statistics_document,
+    zombie_document,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import purge_report, statistics_report
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
+    purge_report,
+    statistics_report,
+    zombie_report,
+)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules, parse_zombie_rules
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics import take_statistics
 
@@ -84,6 +91,23 @@ def statistics(
             zombie_rules=chosen.zombie_rules if zombie_rules is None else parse_zombie_rules(zombie_rules),
         )
     return {"stats": statistics_document(read), "report": statistics_report(read)}
+
+
+def fail_zombies(
+    database: Database,
+    rules: Sequence[Mapping[str, Any]],
+    containers: Containers,
+    *,
+    profile: str = "django_celery_results",
+    columns: Mapping[str, str] | None = None,
+    check: bool = False,
+) -> Document:
+    """End zombies with proof by *containers*; what the module `zombie_fail` would return."""
+    with Opened(database.url, read_only=check) as opened:
+        record = RecordTable(opened, find_profile(profile, None, columns))
+        chosen = parse_zombie_rules(rules)
+        results = [zombies.fail_zombies(opened, record, chosen, check=check, containers=containers)]
+    return {**zombie_document(results), "report": zombie_report(results)}
 
 
 def by_rule(document: Document) -> dict[str, tuple[int, int]]:
