@@ -16,6 +16,8 @@ from typing import Any
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import purge as purging
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import zombies
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits, parse_limits
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cleanup import set_builtin_cleanup
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     purge_document,
@@ -108,6 +110,18 @@ def fail_zombies(
         chosen = parse_zombie_rules(rules)
         results = [zombies.fail_zombies(opened, record, chosen, check=check, containers=containers)]
     return {**zombie_document(results), "report": zombie_report(results)}
+
+
+def backend_cleanup(database: Database, state: str, *, expires: bool | None, scheduled: bool) -> str:
+    """Bring the built-in task into *state*; the verdict on what beat will make of it.
+
+    Whether the application's own schedule has it, the module `backend_cleanup` only learns in its container.
+    """
+    with Opened(database.url, read_only=False) as opened:
+        beat = Beat(opened)
+        done = set_builtin_cleanup(beat, state, expires, scheduled=scheduled, timezone="UTC", check=False)
+    verdict: str = done.recreation.verdict
+    return verdict
 
 
 def by_rule(document: Document) -> dict[str, tuple[int, int]]:

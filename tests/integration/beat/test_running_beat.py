@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import provide
+from support import engine
 from support.applications import Application, RunningBeat
 from support.applications.beat import SCHEDULE_CHANGED
 from support.running import ModuleRun
@@ -26,7 +27,13 @@ OWN = "cleanup-celery-results"
 TASKS = "django_celery_beat_periodictask"
 CHANGES = "django_celery_beat_periodictasks"
 NOTICE = 10.0  # seconds; beat looks every second here
-PAIRS = [("2.6.0", "sqlite"), ("2.7.0", "mariadb"), ("2.8.1", "postgresql"), ("2.9.0", "postgresql")]
+PAIRS = [
+    ("2.6.0", "sqlite"),
+    ("2.7.0", "mariadb"),
+    ("2.8.0", "sqlite"),
+    ("2.8.1", "postgresql"),
+    ("2.9.0", "postgresql"),
+]
 
 
 @pytest.fixture(params=PAIRS, ids="-".join)
@@ -118,6 +125,29 @@ def test_disabled_it_stays_so_at_every_start(fork_module: RunModule, application
     assert {name: row["errors"] for name, row in rows.items()} == dict.fromkeys((NAME, OWN, "second", "nightly"))
     assert rows[OWN]["crontab_id"] == rows["nightly"]["crontab_id"]
     assert rows["second"]["crontab_id"] == rows[NAME]["crontab_id"]
+
+
+def test_an_entry_of_the_applications_own_schedule_makes_it_whatever_result_expires_says(
+    application: Application,
+) -> None:
+    def cleanup(state: str) -> str:
+        verdict: str = engine.backend_cleanup(application.database, state, expires=False, scheduled=True)
+        return verdict
+
+    entry = {"task": NAME, "crontab": "0 2 * * *"}
+    scheduling = replace(application, result_expires=None, beat_schedule={NAME: entry})
+    with RunningBeat(scheduling):
+        assert _row(application.database) == [True]
+    assert cleanup("absent") == "will_come_back"
+    assert _row(application.database) == []
+    with RunningBeat(scheduling):
+        assert _row(application.database) == [True]
+    assert cleanup("disabled") == "stays_disabled"
+    with RunningBeat(scheduling):
+        assert _row(application.database) == [False]
+    # What an entry says beside its schedule is written too, as the documentation warns.
+    with RunningBeat(replace(scheduling, beat_schedule={NAME: {**entry, "enabled": True}})):
+        assert _row(application.database) == [True]
 
 
 @pytest.mark.parametrize("application", PAIRS[-1:], indirect=True, ids="-".join)
