@@ -6,19 +6,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 
 from support.docker import ComposeProject, docker
 from support.running import run_module
 from support.tables.rows import TASK_RESULT
-
-
-def _wait(until: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
+from support.waiting import wait_until
 
 
 def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
@@ -35,7 +27,7 @@ def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
         shop.send("crawl", 120)
         return False
 
-    _wait(both_at_work, seconds=60.0)
+    wait_until(both_at_work, seconds=60.0)
     docker("kill", "--signal=KILL", victim)
     hosts = dict(database.execute(started))
     dead = {task for task, owner in hosts.items() if victim in owner}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -19,6 +18,7 @@ from support.applications.beat import SCHEDULE_CHANGED
 from support.running import ModuleRun
 from support.servers import Database, DatabaseServer
 from support.tables import create_django_celery_beat
+from support.waiting import wait_until
 
 RunModule = Callable[..., ModuleRun]
 
@@ -68,7 +68,7 @@ def test_the_life_of_the_row(fork_module: RunModule, application: Application) -
         own = fork_module("periodic_task", {**url, **_task(), "timezone": "Europe/Berlin"})
         assert own["changed"], own
         beat.wait_for(SCHEDULE_CHANGED, NOTICE, after=mark)
-        _wait_until(lambda: beat.loaded() == {OWN})
+        wait_until(lambda: beat.loaded() == {OWN})
 
     # Only deleted, it comes back, as foretold.
     assert cleanup(state="absent", result_expires="24h")["recreation"]["verdict"] == "will_come_back"
@@ -77,11 +77,11 @@ def test_the_life_of_the_row(fork_module: RunModule, application: Application) -
         assert _row(database) == [True]
         # A running beat lets go of it, though the application's clock was ahead at its last change.
         _put_ahead(database, beat)
-        _wait_until(lambda: beat.loaded() == {NAME, OWN})
+        wait_until(lambda: beat.loaded() == {NAME, OWN})
         mark = _tick(beat)
         assert cleanup(own_task=OWN)["own_task"]["enabled"] is True
         beat.wait_for(SCHEDULE_CHANGED, NOTICE, after=mark)
-        _wait_until(lambda: beat.loaded() == {OWN})
+        wait_until(lambda: beat.loaded() == {OWN})
 
 
 @pytest.mark.parametrize("application", PAIRS[-1:], indirect=True, ids="-".join)
@@ -156,7 +156,7 @@ def test_beat_sends_the_task_at_its_time(fork_module: RunModule, application: Ap
         done = fork_module("periodic_task", {"database_url": application.database.url, **_task()})
         assert done["changed"], done
         beat.wait_for(f"Sending due task {OWN}", 75)
-        _wait_until(lambda: beat.sent() != [])
+        wait_until(lambda: beat.sent() != [])
         (message,) = beat.sent()
     assert (message["queue"], message["properties"]["priority"]) == ("light", 3)
     headers = message["headers"]
@@ -201,10 +201,3 @@ def _put_ahead(database: Database, beat: RunningBeat) -> None:
     mark = len(beat.log)
     database.execute(f"UPDATE {CHANGES} SET last_update = {ahead}")
     beat.wait_for(SCHEDULE_CHANGED, NOTICE, after=mark)
-
-
-def _wait_until(true: Callable[[], bool], seconds: float = NOTICE) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
