@@ -40,6 +40,12 @@ options:
     description: After a change, wait until a running beat says in its log that it took notice, 15 seconds at most. It needs O(compose).
     type: bool
     default: false
+notes:
+  - What beat makes of the row at its start is the same in django-celery-beat 2.6.0, 2.7.0, 2.8.0, 2.8.1 and 2.9.0, where the methods of
+    C(schedulers.py) that write it, C(setup_schedule), C(install_default_entries), C(update_from_dict) and C(from_entry), do not differ. So
+    RV(recreation) follows from C(result_expires) and C(beat_schedule) alone.
+  - An entry called C(celery.backend_cleanup) in the application's own C(beat_schedule) that says C(enabled) enables a disabled row again.
+    Take that out of the entry.
 seealso:
   - module: fleetops.celery.periodic_task
   - module: fleetops.celery.results_purge

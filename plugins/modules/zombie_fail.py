@@ -57,7 +57,8 @@ options:
     description:
       - With V(containers), the containers of the project are asked about the process that each started row names.
         A row whose container or process is gone is ended at any age, a row whose process lives at none, and where that cannot be known
-        its age decides. It needs O(compose), a result table of Celery with JSON results, and that all workers of the project run on this host.
+        its age decides. It needs O(compose), a result table of Celery, and that all workers of the project run on this host.
+      - Read are JSON and pickled results. A pickle is not unpickled, which could run code; its instructions are read.
     type: str
     choices: [containers]
 seealso:
@@ -114,7 +115,7 @@ rules:
 rows:
   description:
     - The first 100 of the rows, as they were found, the oldest of each rule first.
-    - With O(proof), C(verdict) is V(container_gone), V(container_stopped), V(container_restarted), V(process_gone) or V(unknown).
+    - With O(proof), C(verdict) is what RV(verdicts) says of the row.
   returned: success
   type: list
   elements: dict
@@ -128,6 +129,45 @@ rows:
       age_seconds: 349977
       writable: true
       verdict:
+verdicts:
+  description:
+    - The first 100 of the rows that the containers were asked about, ended or not, beginning with the one that was not written for longest.
+      How many got each verdict is in RV(report). Empty without O(proof).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    table:
+      description: The table.
+      type: str
+      sample: django_celery_results_taskresult
+    identity:
+      description: The row's task id.
+      type: str
+      sample: 0d9ef0c4-6a2e-4b57-9f0c-8a3d5a2b7f11
+    task:
+      description: The task's name. V(none) where the table does not have it.
+      type: str
+      sample: shop.tasks.crawl
+    status:
+      description: The status that the row had.
+      type: str
+      sample: STARTED
+    host:
+      description: The host that the row says it runs on, a container's as a rule. V(none) where the row names no process.
+      type: str
+      sample: 3f2a9c0b1d4e
+    pid:
+      description: The process there.
+      type: int
+      sample: 17
+    verdict:
+      description:
+        - V(alive) protects the row at any age.
+        - V(container_gone), V(container_stopped), V(container_restarted) and V(process_gone) end it at any age.
+        - With V(unknown) its age decides.
+      type: str
+      sample: alive
 report:
   description: The same in readable lines.
   returned: success

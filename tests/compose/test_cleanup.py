@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,13 +15,7 @@ from support.docker import ComposeProject
 from support.running import PlaybookRun, run_module, run_playbook
 from support.tables import fill
 from support.tables.rows import TASK_RESULT, task_results
-
-
-def _wait(until: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -76,7 +68,7 @@ def test_a_task_that_ends_while_a_purge_runs_keeps_its_result(request: pytest.Fi
     fill(database, TASK_RESULT, [task_results(500, days=20)])
     task = project.send("hold", "finished")
     row = f"FROM {TASK_RESULT} WHERE task_id = '{task}'"
-    _wait(lambda: database.execute(f"SELECT 1 {row} AND status = 'STARTED'"))
+    wait_until(lambda: database.execute(f"SELECT 1 {row} AND status = 'STARTED'"))
     # Old enough for the rule and younger than the others, so that it is the last one whichever way the purge walks.
     past = datetime.now(timezone.utc) - timedelta(days=8)
     database.execute(
@@ -91,10 +83,10 @@ def test_a_task_that_ends_while_a_purge_runs_keeps_its_result(request: pytest.Fi
     assert run_module("results_purge", arguments, check=True)["matched"] == 501
     with ThreadPoolExecutor(1) as pool:
         purging = pool.submit(run_module, "results_purge", arguments)
-        _wait(lambda: purging.done() or database.count(TASK_RESULT) < 501)
+        wait_until(lambda: purging.done() or database.count(TASK_RESULT) < 501)
         assert database.execute(f"SELECT status {row}") == [("STARTED",)]
         project.compose("exec", "-T", "redis", "redis-cli", "set", "finished", "1")
-        _wait(lambda: database.execute(f"SELECT 1 {row} AND status = 'SUCCESS'"))
+        wait_until(lambda: database.execute(f"SELECT 1 {row} AND status = 'SUCCESS'"))
         assert not purging.done(), "the task was to end amid the purge"
         purged = purging.result()
     assert (purged["deleted"], purged["stopped"]) == (500, "drained"), purged

@@ -5,19 +5,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import json
 
 from support.docker import ComposeProject, docker
 from support.running import run_module
 from support.tables.rows import TASK_RESULT
-
-
-def _wait(until: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
+from support.waiting import wait_until
 
 
 def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
@@ -34,7 +27,7 @@ def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
         shop.send("crawl", 120)
         return False
 
-    _wait(both_at_work, seconds=60.0)
+    wait_until(both_at_work, seconds=60.0)
     docker("kill", "--signal=KILL", victim)
     hosts = dict(database.execute(started))
     dead = {task for task, owner in hosts.items() if victim in owner}
@@ -45,11 +38,23 @@ def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
     done = run_module("zombie_fail", arguments)
     assert done["ended"] == len(dead), done
     assert {row["identity"]: row["verdict"] for row in done["rows"]} == dict.fromkeys(dead, "container_stopped")
+    # What lives is told too, with the process that each row names.
+    examined = {row["identity"]: row for row in done["verdicts"]}
+    for task, owner in hosts.items():
+        named = json.loads(owner)
+        assert named == {"pid": examined[task]["pid"], "hostname": f"celery@{examined[task]['host']}"}
+        assert examined[task]["verdict"] == ("container_stopped" if task in dead else "alive")
+    assert {row["identity"]: row["verdict"] for row in rehearsed["verdicts"]}.items() >= dict.fromkeys(
+        hosts.keys() - dead, "alive"
+    ).items()
+    assert any(f"{len(dead)} container_stopped" in line for line in done["report"])
     statuses = dict(database.execute(f"SELECT task_id, status FROM {TASK_RESULT}"))
     assert {task: statuses[task] for task in hosts} == {
         task: "FAILURE" if task in dead else "STARTED" for task in hosts
     }
-    assert run_module("zombie_fail", arguments)["changed"] is False
+    again = run_module("zombie_fail", arguments)
+    assert again["changed"] is False
+    assert {row["verdict"] for row in again["verdicts"]} == {"alive"}
 
     # Age alone would end the living ones; their processes protect them.
     rules = [{"statuses": ["STARTED"], "older_than": "1s"}]

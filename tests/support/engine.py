@@ -14,16 +14,25 @@ from datetime import timedelta
 from typing import Any
 
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import purge as purging
+from ansible_collections.fleetops.celery.plugins.module_utils._engine import zombies
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits, parse_limits
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cleanup import set_builtin_cleanup
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     purge_document,
     statistics_document,
+    zombie_document,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import purge_report, statistics_report
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
+    purge_report,
+    statistics_report,
+    zombie_report,
+)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules, parse_zombie_rules
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics import take_statistics
 
@@ -86,6 +95,35 @@ def statistics(
             zombie_rules=chosen.zombie_rules if zombie_rules is None else parse_zombie_rules(zombie_rules),
         )
     return {"stats": statistics_document(read), "report": statistics_report(read)}
+
+
+def fail_zombies(
+    database: Database,
+    rules: Sequence[Mapping[str, Any]],
+    containers: Containers,
+    *,
+    profile: str = "django_celery_results",
+    columns: Mapping[str, str] | None = None,
+    check: bool = False,
+) -> Document:
+    """End zombies with proof by *containers*; what the module `zombie_fail` would return."""
+    with Opened(database.url, read_only=check) as opened:
+        record = RecordTable(opened, find_profile(profile, None, columns))
+        chosen = parse_zombie_rules(rules)
+        results = [zombies.fail_zombies(opened, record, chosen, check=check, containers=containers)]
+    return {**zombie_document(results), "report": zombie_report(results)}
+
+
+def backend_cleanup(database: Database, state: str, *, expires: bool | None, scheduled: bool) -> str:
+    """Bring the built-in task into *state*; the verdict on what beat will make of it.
+
+    Whether the application's own schedule has it, the module `backend_cleanup` only learns in its container.
+    """
+    with Opened(database.url, read_only=False) as opened:
+        beat = Beat(opened)
+        done = set_builtin_cleanup(beat, state, expires, scheduled=scheduled, timezone="UTC", check=False)
+    verdict: str = done.recreation.verdict
+    return verdict
 
 
 def by_rule(document: Document) -> dict[str, tuple[int, int]]:

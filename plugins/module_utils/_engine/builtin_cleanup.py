@@ -6,8 +6,12 @@
 
 At every start, beat makes the row anew where ``result_expires`` is set in the application, whatever
 its result backend. It writes the row's task, schedule and options, but never ``enabled``: so a row
-that was deleted comes back, and a row that was disabled stays disabled.
-Source: ``django_celery_beat/schedulers.py`` (``install_default_entries``, ``from_entry``), 2.6 to 2.9.
+that was deleted comes back, and a row that was disabled stays disabled. An entry of the application's
+``beat_schedule`` with that name is written likewise, with all that it says.
+
+The version does not matter: in ``django_celery_beat/schedulers.py``, ``setup_schedule``,
+``install_default_entries``, ``update_from_dict`` and ``ModelEntry.from_entry`` are the same, letter by
+letter, in 2.6.0, 2.7.0, 2.8.0, 2.8.1 and 2.9.0.
 """
 
 from __future__ import annotations

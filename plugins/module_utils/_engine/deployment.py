@@ -97,7 +97,7 @@ def _add_schedule(found: Survey, database: Database) -> None:
         beat = Beat(database)
     except UsageError:
         return  # the application keeps its schedule elsewhere
-    builtin = beat.find(NAME)
-    found.periodic_tasks = beat.count()
-    found.builtin_enabled = builtin.enabled if builtin else None
-    found.findings += examine_schedule(beat, found.configuration)
+    tasks = {task.name: task for task in beat.tasks()}
+    found.periodic_tasks = len(tasks)
+    found.builtin_enabled = tasks[NAME].enabled if NAME in tasks else None
+    found.findings += examine_schedule(tasks, beat.now(), found.configuration)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .statistics import Share, Statistics
     from .zombies import ZombieResult
 
-
 Document = dict[str, Any]
+
+_SHOWN_ROWS = 100
 
 
 def statistics_document(statistics: Statistics) -> Document:
@@ -89,7 +90,20 @@ def zombie_document(results: Sequence[ZombieResult]) -> Document:
             for result in results
             for one in result.rules
         ],
-        "rows": [asdict(row) for result in results for row in result.rows][:100],
+        "rows": [asdict(row) for result in results for row in result.rows][:_SHOWN_ROWS],
+        "verdicts": [
+            {
+                "table": result.table,
+                "identity": str(one.identity),
+                "task": one.task,
+                "status": one.status,
+                "host": one.owner.host if one.owner else None,
+                "pid": one.owner.pid if one.owner else None,
+                "verdict": one.verdict,
+            }
+            for result in results
+            for one in result.examined[:_SHOWN_ROWS]
+        ],
     }
 
 

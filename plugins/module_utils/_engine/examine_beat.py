@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 
 from .application import Configuration
-from .beat import Beat, PeriodicTask
+from .beat import PeriodicTask
 from .builtin_cleanup import NAME
 from .crontab import previous_due
 from .findings import Finding, error, warning
@@ -18,14 +18,21 @@ from .findings import Finding, error, warning
 _GRACE = timedelta(minutes=10)
 
 
-def examine_schedule(beat: Beat, configuration: Configuration | None) -> Iterator[Finding]:
-    """Yield what is wrong with the periodic tasks; *configuration* is what the application says of itself."""
-    tasks = [task for task in beat.tasks() if task.enabled]
-    yield from _overdue(beat, tasks)
+def examine_schedule(
+    tasks: Mapping[str, PeriodicTask], now: datetime, configuration: Configuration | None
+) -> Iterator[Finding]:
+    """Yield what is wrong with the periodic tasks.
+
+    :param tasks: all of them, by name
+    :param now: by the database's clock, aware
+    :param configuration: what the application says of itself
+    """
+    enabled = [task for task in tasks.values() if task.enabled]
+    yield from _overdue(enabled, now)
     if configuration is None:
         return
-    yield from _unknown(tasks, configuration)
-    builtin = beat.find(NAME)
+    yield from _unknown(enabled, configuration)
+    builtin = tasks.get(NAME)
     if configuration.result_expires and builtin is None:
         yield warning(
             "backend_cleanup_returns",
@@ -40,12 +47,12 @@ def examine_schedule(beat: Beat, configuration: Configuration | None) -> Iterato
         )
 
 
-def _overdue(beat: Beat, tasks: list[PeriodicTask]) -> Iterator[Finding]:
+def _overdue(tasks: list[PeriodicTask], now: datetime) -> Iterator[Finding]:
     late = []
     for task in tasks:
         if task.crontab is None or task.timezone is None:
             continue
-        due = previous_due(task.crontab, task.timezone, beat.now() - _GRACE)
+        due = previous_due(task.crontab, task.timezone, now - _GRACE)
         known = max((moment for moment in (task.last_run_at, task.date_changed) if moment), default=None)
         if due is not None and known is not None and known < due:
             late.append((due, task))

@@ -87,7 +87,7 @@ def _foreign_keys(database: Database, record: RecordTable) -> Iterator[Finding]:
 
 def _identifiers(database: Database, record: RecordTable) -> Iterator[Finding]:
     for key in record.primary_key[:1]:
-        largest = _LARGEST.get(str(key.type).upper().partition("(")[0])
+        largest = _largest(database, key.type)
         if largest is None or len(record.primary_key) != 1:
             return
         last: Any = database.value(sa.select(sa.func.max(key)))
@@ -97,3 +97,13 @@ def _identifiers(database: Database, record: RecordTable) -> Iterator[Finding]:
                 f"The ids of {record.name} have reached {last:,} of {largest:,}: no row can be stored after that.",
                 f"Change {record.name}.{key.name} to BIGINT.",
             )
+
+
+def _largest(database: Database, kind: Any) -> int | None:
+    """Return the largest number that a column of type *kind* holds; ``None`` where it holds no numbers."""
+    largest = _LARGEST.get(str(kind).upper().partition("(")[0].partition(" ")[0])
+    if largest is None:
+        return None
+    if database.kind == "sqlite":
+        return _LARGEST["BIGINT"]  # whatever the type is called
+    return 2 * largest + 1 if getattr(kind, "unsigned", False) else largest

@@ -4,25 +4,26 @@
 
 """Proof that a task is dead, or lives, from the containers of its project.
 
-Celery stores in the result of a STARTED task which process runs it: ``{"pid": 17, "hostname":
-"celery@3f2a9c0b1d4e"}``. In a Compose project the name behind the ``@`` is by default the
-container's. Source: ``celery/app/trace.py``, 5.4 to 5.7.
+Which process runs a task is in its row; whether that process still runs, its container tells.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from .axes import Axis, whole_table
+from .clock import Clock
 from .compose import project_containers
+from .database import Database
 from .docker import Container, Docker
 from .errors import CleanupError
 from .libraries import sa
+from .owners import Owner, read_owner
 from .records import RecordTable
+from .statuses import Statuses
 
 GONE = ("container_gone", "container_stopped", "container_restarted", "process_gone")
 ALIVE = "alive"
@@ -30,11 +31,15 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class Owner:
-    """The process that a row names."""
+class Examined:
+    """A row that may be a zombie, and what the containers prove about it."""
 
-    pid: int
-    host: str
+    identity: Any
+    task: str | None
+    status: str
+    result: Any  #: as the row has it
+    owner: Owner | None
+    verdict: str
 
 
 @dataclass
@@ -84,40 +89,58 @@ class Containers:
 class Verdicts:
     """What the containers prove about rows, by the rows' identity."""
 
-    def __init__(self, verdicts: Mapping[Any, tuple[str, Any]]) -> None:
-        self._verdicts = verdicts
+    def __init__(self, examined: Sequence[Examined]) -> None:
+        self.examined = examined
+        self._verdicts = {one.identity: one.verdict for one in examined}
 
     def of(self, identity: Any) -> str:
-        return self._verdicts[identity][0] if identity in self._verdicts else UNKNOWN
+        return self._verdicts.get(identity, UNKNOWN)
 
     def gone(self, record: RecordTable) -> Axis:
         """Return the rows whose process is gone, as an axis: by the result too, which a new run replaces."""
         identity, result = record.identity, record.column("result")
-        gone = [(one, text) for one, (verdict, text) in self._verdicts.items() if verdict in GONE]
-        proven = sa.and_(identity.in_([one for one, _text in gone]), result.in_({text for _one, text in gone}))
+        gone = [one for one in self.examined if one.verdict in GONE]
+        proven = sa.and_(identity.in_([one.identity for one in gone]), result.in_({one.result for one in gone}))
         return Axis(whole_table(record).column, sa.true(), proven, record.primary_key[1:])
 
     def alive(self, record: RecordTable) -> Any:
-        return record.identity.in_([one for one, (verdict, _text) in self._verdicts.items() if verdict == ALIVE])
+        return record.identity.in_([one.identity for one in self.examined if one.verdict == ALIVE])
+
+
+def examine_rows(
+    database: Database,
+    record: RecordTable,
+    clock: Clock,
+    statuses: Statuses,
+    names: Iterable[str],
+    containers: Containers,
+) -> Verdicts:
+    """Ask *containers* about every row in one of the statuses *names*, whatever its age; the oldest first."""
+    task, result = record.find("task_name"), record.column("result")
+    touched = record.column(record.profile.touched or "finished")
+    rows = database.rows(
+        sa.select(
+            record.identity.label("identity"),
+            (task if task is not None else sa.null()).label("task"),
+            record.column("status").label("status"),
+            result.label("result"),
+            touched.label("touched"),
+        )
+        .where(statuses.condition(names))
+        .order_by(touched, record.identity)
+    )
+    examined = []
+    for row in rows:
+        owner = read_owner(row.result)
+        verdict = containers.verdict(owner, clock.to_utc(touched, row.touched)) if owner else UNKNOWN
+        examined.append(Examined(row.identity, row.task, statuses.label(row.status), row.result, owner, verdict))
+    return Verdicts(examined)
 
 
 def find_containers(compose: Mapping[str, Any]) -> Containers:
     """Return the containers of the project that *compose* describes."""
     docker = Docker(compose.get("docker_cli"))
     return Containers(docker, project_containers(docker, compose))
-
-
-def read_owner(result: Any) -> Owner | None:
-    """Return the process that the *result* of a STARTED row names; ``None`` where it names none.
-
-    Only JSON is read. A pickle could run code of whoever wrote it.
-    """
-    try:
-        document = json.loads(result)
-        pid, name = int(document["pid"]), str(document["hostname"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return Owner(pid, name.rpartition("@")[2])
 
 
 def _is_identifier(host: str) -> bool:

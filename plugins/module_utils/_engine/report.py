@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,10 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
                     f"    {_records(one.unwritable)} left as they are: their result is in an "
                     "encoding that cannot be written here"
                 )
+        if result.examined:
+            verdicts = Counter(one.verdict for one in result.examined)
+            words = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(verdicts.items()))
+            lines.append(f"  The containers were asked about {_records(len(result.examined))}: {words}")
     return lines
 
 

@@ -24,7 +24,7 @@ from .sessions import session_values
 from .statuses import Statuses
 
 if TYPE_CHECKING:
-    from .proof import Containers, Verdicts
+    from .proof import Containers, Examined
 
 _SHOWN_ROWS = 100
 
@@ -66,6 +66,7 @@ class ZombieResult:
     before: Census
     after: Census
     check: bool
+    examined: Sequence[Examined] = ()  #: the rows that the containers were asked about, ended or not
 
     @property
     def matched(self) -> int:
@@ -150,7 +151,13 @@ class _Zombies:
         self._record = record
         self._clock = Clock(database, record)
         self._statuses = Statuses(database, record)
-        self._verdicts = self._prove(rules, containers) if containers else None
+        self._verdicts = None
+        if containers:
+            # Loaded only where it is needed, as in the rehearsal: statistics and most runs ask for no proof.
+            from .proof import examine_rows
+
+            names = {status for rule in rules for status in rule.statuses}
+            self._verdicts = examine_rows(database, record, self._clock, self._statuses, names, containers)
         self.targets = [self._target(rule) for rule in rules]
 
     def run(self, check: bool, rows: bool = True) -> ZombieResult:
@@ -175,7 +182,8 @@ class _Zombies:
                     if count.matched > count.unwritable:
                         count.ended = self._fail(target, progress)
                 after = take_census(self._database, self._record, self._statuses, [])
-        return ZombieResult(self._record.name, counts, shown, before, after, check)
+        examined = self._verdicts.examined if self._verdicts else ()
+        return ZombieResult(self._record.name, counts, shown, before, after, check, examined)
 
     def end(self, rule: ZombieRule) -> str:
         return (rule.set_status or self._record.profile.ended).upper()
@@ -210,25 +218,6 @@ class _Zombies:
             columns[0] if len(columns) == 1 else sa.func.coalesce(*columns, type_=columns[0].type),
             self._statuses.spelling(rule.set_status or record.profile.ended),
         )
-
-    def _prove(self, rules: Sequence[ZombieRule], containers: Containers) -> Verdicts:
-        """Ask *containers* about every row in a status that *rules* name, whatever its age."""
-        # Loaded only where it is needed, as in the rehearsal: statistics and most runs ask for no proof.
-        from .proof import Verdicts, read_owner
-
-        record = self._record
-        touched = record.column(record.profile.touched or "finished")
-        result = record.column("result")
-        statuses = {status for rule in rules for status in rule.statuses}
-        rows = self._database.rows(
-            sa.select(record.identity, result, touched).where(self._statuses.condition(statuses))
-        )
-        verdicts = {}
-        for identity, text, moment in rows:
-            owner = read_owner(text)
-            if owner is not None:
-                verdicts[identity] = (containers.verdict(owner, self._clock.to_utc(touched, moment)), text)
-        return Verdicts(verdicts)
 
     def _fail(self, target: _Target, progress: Progress) -> int:
         before = progress.changed

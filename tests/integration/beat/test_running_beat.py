@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,11 +12,13 @@ from typing import Any
 
 import pytest
 from conftest import provide
+from support import engine
 from support.applications import Application, RunningBeat
 from support.applications.beat import SCHEDULE_CHANGED
 from support.running import ModuleRun
 from support.servers import Database, DatabaseServer
 from support.tables import create_django_celery_beat
+from support.waiting import wait_until
 
 RunModule = Callable[..., ModuleRun]
 
@@ -26,7 +27,13 @@ OWN = "cleanup-celery-results"
 TASKS = "django_celery_beat_periodictask"
 CHANGES = "django_celery_beat_periodictasks"
 NOTICE = 10.0  # seconds; beat looks every second here
-PAIRS = [("2.6.0", "sqlite"), ("2.7.0", "mariadb"), ("2.8.1", "postgresql"), ("2.9.0", "postgresql")]
+PAIRS = [
+    ("2.6.0", "sqlite"),
+    ("2.7.0", "mariadb"),
+    ("2.8.0", "sqlite"),
+    ("2.8.1", "postgresql"),
+    ("2.9.0", "postgresql"),
+]
 
 
 @pytest.fixture(params=PAIRS, ids="-".join)
@@ -61,7 +68,7 @@ def test_the_life_of_the_row(fork_module: RunModule, application: Application) -
         own = fork_module("periodic_task", {**url, **_task(), "timezone": "Europe/Berlin"})
         assert own["changed"], own
         beat.wait_for(SCHEDULE_CHANGED, NOTICE, after=mark)
-        _wait_until(lambda: beat.loaded() == {OWN})
+        wait_until(lambda: beat.loaded() == {OWN})
 
     # Only deleted, it comes back, as foretold.
     assert cleanup(state="absent", result_expires="24h")["recreation"]["verdict"] == "will_come_back"
@@ -70,11 +77,11 @@ def test_the_life_of_the_row(fork_module: RunModule, application: Application) -
         assert _row(database) == [True]
         # A running beat lets go of it, though the application's clock was ahead at its last change.
         _put_ahead(database, beat)
-        _wait_until(lambda: beat.loaded() == {NAME, OWN})
+        wait_until(lambda: beat.loaded() == {NAME, OWN})
         mark = _tick(beat)
         assert cleanup(own_task=OWN)["own_task"]["enabled"] is True
         beat.wait_for(SCHEDULE_CHANGED, NOTICE, after=mark)
-        _wait_until(lambda: beat.loaded() == {OWN})
+        wait_until(lambda: beat.loaded() == {OWN})
 
 
 @pytest.mark.parametrize("application", PAIRS[-1:], indirect=True, ids="-".join)
@@ -120,13 +127,36 @@ def test_disabled_it_stays_so_at_every_start(fork_module: RunModule, application
     assert rows["second"]["crontab_id"] == rows[NAME]["crontab_id"]
 
 
+def test_an_entry_of_the_applications_own_schedule_makes_it_whatever_result_expires_says(
+    application: Application,
+) -> None:
+    def cleanup(state: str) -> str:
+        verdict: str = engine.backend_cleanup(application.database, state, expires=False, scheduled=True)
+        return verdict
+
+    entry = {"task": NAME, "crontab": "0 2 * * *"}
+    scheduling = replace(application, result_expires=None, beat_schedule={NAME: entry})
+    with RunningBeat(scheduling):
+        assert _row(application.database) == [True]
+    assert cleanup("absent") == "will_come_back"
+    assert _row(application.database) == []
+    with RunningBeat(scheduling):
+        assert _row(application.database) == [True]
+    assert cleanup("disabled") == "stays_disabled"
+    with RunningBeat(scheduling):
+        assert _row(application.database) == [False]
+    # What an entry says beside its schedule is written too, as the documentation warns.
+    with RunningBeat(replace(scheduling, beat_schedule={NAME: {**entry, "enabled": True}})):
+        assert _row(application.database) == [True]
+
+
 @pytest.mark.parametrize("application", PAIRS[-1:], indirect=True, ids="-".join)
 def test_beat_sends_the_task_at_its_time(fork_module: RunModule, application: Application) -> None:
     with RunningBeat(application) as beat:
         done = fork_module("periodic_task", {"database_url": application.database.url, **_task()})
         assert done["changed"], done
         beat.wait_for(f"Sending due task {OWN}", 75)
-        _wait_until(lambda: beat.sent() != [])
+        wait_until(lambda: beat.sent() != [])
         (message,) = beat.sent()
     assert (message["queue"], message["properties"]["priority"]) == ("light", 3)
     headers = message["headers"]
@@ -171,10 +201,3 @@ def _put_ahead(database: Database, beat: RunningBeat) -> None:
     mark = len(beat.log)
     database.execute(f"UPDATE {CHANGES} SET last_update = {ahead}")
     beat.wait_for(SCHEDULE_CHANGED, NOTICE, after=mark)
-
-
-def _wait_until(true: Callable[[], bool], seconds: float = NOTICE) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -9,18 +9,32 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from support.applications import Application
 from support.servers import Database
-from support.tables import create_django_celery_beat, create_processing_tasks, dump
+from support.tables import (
+    create_celery_tables,
+    create_django_celery_beat,
+    create_processing_tasks,
+    create_task_logs,
+    dump,
+    fill,
+)
+from support.tables.rows import TASK_RESULT, processing_rows, task_results
 
 RunModule = Callable[..., dict[str, Any]]
 
 
-def findings(fork_module: RunModule, url: str) -> dict[str, dict[str, str]]:
+def every_finding(fork_module: RunModule, url: str) -> list[dict[str, str]]:
     done = fork_module("deployment_info", {"database_url": url})
     assert not done.get("failed"), done
     assert done["changed"] is False
-    return {one["code"]: one for one in done["findings"]}
+    found: list[dict[str, str]] = done["findings"]
+    return found
+
+
+def findings(fork_module: RunModule, url: str) -> dict[str, dict[str, str]]:
+    return {one["code"]: one for one in every_finding(fork_module, url)}
 
 
 def indexed(database: Database) -> None:
@@ -60,6 +74,92 @@ def test_a_foreign_key_is_found_and_whether_it_has_an_index(
     assert ("reference_without_index" in found) is (database.kind != "mariadb")
     database.execute("CREATE INDEX by_task ON invoices (task_id)")
     assert set(findings(fork_module, database.url)) == {"referenced"}
+
+
+def old_celery_tables(database: Database) -> None:
+    """As Celery made them before 5.6.3, and newer ones leave them."""
+    create_celery_tables(database, "5.6.2")
+
+
+def test_celerys_own_tables_lack_the_index_until_5_6_3(
+    make_database: Callable[..., Database], fork_module: RunModule
+) -> None:
+    assert findings(fork_module, make_database(create_celery_tables).url) == {}
+    database = make_database(old_celery_tables)
+    found = findings(fork_module, database.url)
+    assert set(found) == {"index_missing"}
+    assert found["index_missing"]["fix"] == "Create an index on celery_taskmeta (date_done)."
+    database.execute("CREATE INDEX by_date ON celery_taskmeta (date_done)")
+    assert findings(fork_module, database.url) == {}
+
+
+def test_the_tables_of_django_celery_results_need_their_index(dcr: Database, fork_module: RunModule) -> None:
+    assert findings(fork_module, dcr.url) == {}
+    with dcr.begin() as connection:
+        (name,) = [
+            index["name"]
+            for index in sa.inspect(connection).get_indexes(TASK_RESULT)
+            if index["column_names"] == ["date_done"]
+        ]
+    dcr.execute(f"DROP INDEX {name}" + (f" ON {TASK_RESULT}" if dcr.kind == "mariadb" else ""))
+    found = findings(fork_module, dcr.url)
+    assert set(found) == {"index_missing"}
+    assert f"No index of {TASK_RESULT} begins with date_done" in found["index_missing"]["message"]
+
+
+def test_a_foreign_key_of_the_applications_own_onto_a_result_is_found(dcr: Database, fork_module: RunModule) -> None:
+    dcr.execute(
+        "CREATE TABLE exports (id INTEGER PRIMARY KEY, result_id INTEGER, "
+        f"FOREIGN KEY (result_id) REFERENCES {TASK_RESULT} (id))"
+    )
+    found = findings(fork_module, dcr.url)
+    assert f"exports (result_id) point at {TASK_RESULT}" in found["referenced"]["message"]
+    assert ("reference_without_index" in found) is (dcr.kind != "mariadb")
+
+
+def test_the_tables_that_hang_on_a_log_need_an_index_and_are_no_finding_themselves(
+    make_database: Callable[..., Database], fork_module: RunModule
+) -> None:
+    database = make_database(create_task_logs)
+    database.execute("CREATE INDEX by_end ON task_logs (completed_at)")
+    children = ["task_execution_history", "task_metadata", "task_results"]
+    found = every_finding(fork_module, database.url)
+    # MariaDB has made the indexes by itself.
+    expected = [] if database.kind == "mariadb" else [f"Create an index on {name} (task_id)." for name in children]
+    assert sorted(one["fix"] for one in found) == expected
+    assert {one["code"] for one in found} <= {"reference_without_index"}
+    for name in children:
+        database.execute(f"CREATE INDEX of_{name} ON {name} (task_id)")
+    assert every_finding(fork_module, database.url) == []
+
+
+def test_ids_that_are_nearly_used_up_are_found(dcr: Database, fork_module: RunModule) -> None:
+    fill(dcr, TASK_RESULT, [task_results(1)])
+    dcr.execute(f"UPDATE {TASK_RESULT} SET id = 1717000000")  # 79.95 % of an INTEGER
+    assert findings(fork_module, dcr.url) == {}
+    dcr.execute(f"UPDATE {TASK_RESULT} SET id = 1719000000")
+    found = findings(fork_module, dcr.url)
+    # SQLite's integers have 64 bits.
+    assert set(found) == (set() if dcr.kind == "sqlite" else {"id_nearly_used_up"})
+    if found:
+        assert "have reached 1,719,000,000 of 2,147,483,647" in found["id_nearly_used_up"]["message"]
+        assert found["id_nearly_used_up"]["fix"] == f"Change {TASK_RESULT}.id to BIGINT."
+        dcr.execute(
+            f"ALTER TABLE {TASK_RESULT} "
+            + ("ALTER COLUMN id TYPE BIGINT" if dcr.kind == "postgresql" else "MODIFY id BIGINT AUTO_INCREMENT")
+        )
+        assert findings(fork_module, dcr.url) == {}
+
+
+def test_ids_without_a_sign_have_twice_the_room(mariadb_database: Database, fork_module: RunModule) -> None:
+    indexed(mariadb_database)
+    mariadb_database.execute("ALTER TABLE processing_tasks MODIFY id INT UNSIGNED AUTO_INCREMENT")
+    fill(mariadb_database, "processing_tasks", [processing_rows(1)])
+    mariadb_database.execute("UPDATE processing_tasks SET id = 3400000000")
+    assert findings(fork_module, mariadb_database.url) == {}
+    mariadb_database.execute("UPDATE processing_tasks SET id = 3500000000")
+    found = findings(fork_module, mariadb_database.url)
+    assert "3,500,000,000 of 4,294,967,295" in found["id_nearly_used_up"]["message"]
 
 
 def test_a_missing_right_is_found(postgresql_database: Database, fork_module: RunModule) -> None:

@@ -16,6 +16,7 @@ from support.running import ModuleRun
 from support.servers import Database, PostgreSQL
 from support.servers.processes import free_port
 from support.tables import Ago, Rows, bloat, create_processing_tasks, dump, fill, fill_processing_tasks
+from support.waiting import wait_until
 
 RunModule = Callable[..., ModuleRun]
 Arguments = dict[str, Any]
@@ -160,13 +161,6 @@ LEFT = {
 DONE = {"results_purge": "deleted", "zombie_fail": "ended"}
 
 
-def _wait_until(ready: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, "it did not get there"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def slow_table(own_server: PostgreSQL) -> Iterator[Database]:
     database = own_server.new_database()
@@ -182,7 +176,7 @@ def test_a_server_that_stops_midway_has_kept_what_was_done(
     arguments = {**TASKS, "database_url": slow_table.url}
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run_module, "results_purge", arguments)
-        _wait_until(lambda: slow_table.scalar(LEFT["results_purge"]) < MANY or running.done())
+        wait_until(lambda: slow_table.scalar(LEFT["results_purge"]) < MANY or running.done())
         own_server.halt()
         run = running.result()
     own_server.resume()
@@ -202,7 +196,7 @@ def test_after_a_restart_of_the_server_it_goes_on(
 ) -> None:
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run_module, module, {**TASKS, "database_url": slow_table.url})
-        _wait_until(lambda: slow_table.scalar(LEFT[module]) < MANY or running.done())
+        wait_until(lambda: slow_table.scalar(LEFT[module]) < MANY or running.done())
         own_server.halt()
         time.sleep(1)
         own_server.resume()
@@ -216,7 +210,7 @@ def test_after_mariadb_kills_its_session_it_goes_on(mariadb_database: Database, 
     arguments = {**TASKS, "database_url": mariadb_database.url, "batch_size": 10_000, "pause": "1s"}
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run_module, "results_purge", arguments)
-        _wait_until(lambda: mariadb_database.scalar(LEFT["results_purge"]) < MANY or running.done())
+        wait_until(lambda: mariadb_database.scalar(LEFT["results_purge"]) < MANY or running.done())
         # Away from its own databases nobody works: all sessions of the owner are the module's.
         killed = mariadb_database.execute(
             "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"

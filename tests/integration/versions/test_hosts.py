@@ -14,7 +14,7 @@ import pytest
 from conftest import provide
 from support.hosts import NEWEST_HOST, OLDEST_HOST, of_the_distribution, with_libraries
 from support.servers import Database
-from support.tables import Ago, Rows, UniqueText, create_django_celery_results, create_reading_sessions, fill
+from support.tables import Ago, Rows, UniqueText, create_django_celery_beat, create_reading_sessions, fill
 
 DAY = 86_400.0
 
@@ -40,6 +40,10 @@ TASKS = """
 - fleetops.celery.results_purge: {batch_size: 100}
 - fleetops.celery.results_purge:
 - fleetops.celery.results_vacuum: {mode: full, confirm: django_celery_results_taskresult, min_dead_percent: 1}
+- fleetops.celery.backend_cleanup: {result_expires: 24h, own_task: nightly}
+- fleetops.celery.periodic_task: &nightly {name: nightly, task: cleanup, crontab: 0 3 * * *, kwargs: {days: 7}}
+- fleetops.celery.periodic_task: *nightly
+- fleetops.celery.backend_cleanup: {state: absent, result_expires: 24h, own_task: nightly}
 """
 PLAYBOOK = """
 - hosts: all
@@ -52,7 +56,7 @@ PLAYBOOK = """
 
 
 def _records(database: Database) -> None:
-    create_django_celery_results(database)
+    create_django_celery_beat(database)
     create_reading_sessions(database)
     json_result = {"task_id": UniqueText(), "content_type": "application/json", "content_encoding": "utf-8"}
     old = {**json_result, "date_created": Ago(30 * DAY), "date_done": Ago(30 * DAY)}
@@ -97,7 +101,10 @@ def test_modules_work_under_the_libraries_of_a_host(
         database.drop()
 
 
-NAMES = ("deployment_info", "results_info", "zombie_fail", "results_purge", "results_vacuum")
+NAMES = (
+    "deployment_info", "results_info", "zombie_fail", "results_purge", "results_vacuum", "backend_cleanup",
+    "periodic_task",
+)  # fmt: skip
 
 
 def _check(kind: str, database: Database, results: dict[str, list[dict[str, Any]]]) -> None:
@@ -117,5 +124,11 @@ def _check(kind: str, database: Database, results: dict[str, list[dict[str, Any]
     if kind == "postgresql":
         assert vacuumed["steps"] == ["VACUUM (FULL, ANALYZE)"]
         assert vacuumed["reclaimed_bytes"] > 0
+    disabled, removed = results["backend_cleanup"]
+    assert (disabled["after"]["enabled"], disabled["recreation"]["verdict"]) == (False, "stays_disabled")
+    assert (removed["after"], removed["recreation"]["verdict"]) == (None, "will_come_back")
+    assert (disabled["own_task"], removed["own_task"]["kwargs"]) == (None, {"days": 7})
+    made, again = results["periodic_task"]
+    assert (made["changed"], again["changed"], made["after"]) == (True, False, again["after"])
     assert database.count("django_celery_results_taskresult") == 57
     assert database.execute("SELECT DISTINCT duration_minutes, end_position FROM reading_sessions") == [(180, 7)]

@@ -88,6 +88,7 @@ def _fail_and_read(worker_rows: Callable[..., Any], run: RunModule, options: Opt
     done = run("zombie_fail", {"database_url": database.url, **_arguments(options)})
     assert (done["matched"], done["ended"], done["changed"]) == (1, 1, True)
     assert [row["identity"] for row in done["rows"]] == [ids.hanging]
+    assert done["verdicts"] == []  # nobody was asked for proof
 
     read = left.application.read(ids.hanging)
     assert read.state == "FAILURE"

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What deployment_info finds by asking a running application how it is configured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.docker import ComposeProject, Images, up
+from support.running import ModuleRun, run_module
+
+BUILTIN = "celery.backend_cleanup"
+
+
+@pytest.fixture(scope="module")
+def clinic(images: Images) -> Iterator[ComposeProject]:
+    """Its application keeps results for a day, so beat has made `celery.backend_cleanup`."""
+    with up(f"clinic-{os.getpid()}", images, result_expires=86400) as project:
+        yield project
+
+
+def _run(project: ComposeProject, module: str, **options: Any) -> ModuleRun:
+    done = run_module(module, {"compose": {"project_dir": str(project.folder)}, **options})
+    assert not done.get("failed"), done
+    return done
+
+
+def _findings(project: ComposeProject) -> dict[str, dict[str, str]]:
+    found = _run(project, "deployment_info")["findings"]
+    codes = {one["code"]: one for one in found}
+    assert len(codes) == len(found), found
+    assert {one["severity"] for one in found} <= {"warning"}
+    return codes
+
+
+def _configure(project: ComposeProject, **variables: str) -> None:
+    """Change variables of the application, and have Compose make its containers anew."""
+    path = project.folder / "app.env"
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.partition("=")[0] not in variables]
+    lines += [f"{name}='{value}'" for name, value in variables.items()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    project.compose("up", "--detach", "--wait", "--timeout=1", "celery_worker", "celery_beat")
+
+
+def test_the_built_in_task_is_found_until_it_is_retired(clinic: ComposeProject) -> None:
+    found = _findings(clinic)
+    assert set(found) == {"backend_cleanup_enabled"}
+    assert f"{BUILTIN} runs at 0 4 * * *" in found["backend_cleanup_enabled"]["message"]
+    assert "migrate" in found["backend_cleanup_enabled"]["fix"]
+
+    removed = _run(clinic, "backend_cleanup", state="absent")
+    assert removed["recreation"]["verdict"] == "will_come_back"
+    found = _findings(clinic)
+    assert set(found) == {"backend_cleanup_returns"}
+    assert "sets result_expires" in found["backend_cleanup_returns"]["message"]
+    assert "backend_cleanup" in found["backend_cleanup_returns"]["fix"]
+
+    retired = _run(clinic, "backend_cleanup", state="disabled")
+    assert retired["recreation"]["verdict"] == "stays_disabled"
+    assert _findings(clinic) == {}
+
+
+def test_a_task_that_no_worker_knows_is_found_while_it_is_enabled(clinic: ComposeProject) -> None:
+    """Runs after the built-in task was retired, as the tests below."""
+    task = {"name": "forgotten", "task": "apps.scheduler.tasks.renamed", "crontab": "0 5 1 1 *"}
+    _run(clinic, "periodic_task", **task)
+    found = _findings(clinic)
+    assert set(found) == {"periodic_task_unknown"}
+    assert "forgotten runs apps.scheduler.tasks.renamed" in found["periodic_task_unknown"]["message"]
+    _run(clinic, "periodic_task", name="forgotten", enabled=False)
+    assert _findings(clinic) == {}
+    _run(clinic, "periodic_task", name="forgotten", state="absent")
+
+
+def test_a_schedule_file_that_beat_does_not_use_is_found(clinic: ComposeProject) -> None:
+    """Left by a beat that kept its schedule in a file."""
+    clinic.compose("exec", "-T", "celery_beat", "touch", "celerybeat-schedule")
+    found = _findings(clinic)
+    assert set(found) == {"stale_schedule_file"}
+    assert "beat keeps its schedule in the database" in found["stale_schedule_file"]["message"]
+    clinic.compose("exec", "-T", "celery_beat", "rm", "celerybeat-schedule")
+    assert _findings(clinic) == {}
+
+
+def test_results_in_redis_that_never_expire_are_found(clinic: ComposeProject) -> None:
+    _configure(clinic, CELERY_RESULT_BACKEND="redis://redis:6379/1", CELERY_RESULT_EXPIRES="")
+    found = _findings(clinic)
+    assert set(found) == {"results_never_expire"}
+    assert "Results are kept in redis" in found["results_never_expire"]["message"]
+    assert "Set result_expires" in found["results_never_expire"]["fix"]
+    _configure(clinic, CELERY_RESULT_EXPIRES="86400")
+    assert _findings(clinic) == {}
