@@ -55,6 +55,7 @@ def purge(
     pause: float | None = None,
     url: str | None = None,
     referenced: str | None = None,
+    exclusive_lock: float | None = None,
     **limits: Any,
 ) -> Document:
     """Run a purge; what the module `results_purge` would return. `pause` and `lock_timeout` are seconds."""
@@ -72,6 +73,7 @@ def purge(
             check=check,
             by_status=by_status,
             referenced=referenced,
+            exclusive_lock=timedelta(seconds=exclusive_lock) if exclusive_lock else None,
         )
     return {**purge_document(result), "report": purge_report(result), "notes": result.notes}
 

@@ -55,6 +55,8 @@ def _result(check: bool, stopped: bool = False, estimated: bool = False, note: s
         progress=progress,
         seconds=1.25,
         check=check,
+        strategy="batches",
+        strategy_reason=None,
         cautions=[],
     )
 

@@ -202,6 +202,10 @@ class Walker:
         if self._limits.pause:
             time.sleep(self._limits.pause.total_seconds())
 
+    def may_go_on(self) -> bool:
+        """Whether no limit is met, after every gate has opened."""
+        return not self._must_stop()
+
     def _must_stop(self) -> bool:
         return self._limit_met() or self._held_up()
 

@@ -63,6 +63,8 @@ def purge_document(result: PurgeResult) -> Document:
         "after": _census(result.after),
         "stopped": result.progress.stopped,
         "stopped_reason": result.progress.reason,
+        "strategy": result.strategy,
+        "strategy_reason": result.strategy_reason,
         "pauses": [{"gate": gate, "seconds": round(held, 1)} for gate, held in result.progress.pauses.items()],
         "remaining": result.remaining,
         "batches": result.progress.batches,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from .batches import DRAINED, Limits, Progress, Walker, free_rows, telling_what_was_done
@@ -26,6 +27,7 @@ from .rules import PurgeRule, ZombieRule
 from .selection import Selection, select_rows
 from .statuses import Statuses
 from .stillness import Stillness
+from .strategy import Strategy
 
 _ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
 
@@ -56,6 +58,8 @@ class PurgeResult:
     progress: Progress
     seconds: float
     check: bool
+    strategy: str  #: ``batches``, ``rewrite`` or ``truncate``
+    strategy_reason: str | None  #: why it was batches where something faster was asked for
     cautions: list[str]  #: what foreign keys cost, and take with them
 
     @property
@@ -88,6 +92,7 @@ def purge(
     zombie_rules: Sequence[ZombieRule] = (),
     by_status: bool = False,
     referenced: str | None = None,
+    exclusive_lock: timedelta | None = None,
 ) -> PurgeResult:
     """Delete the rows that *rules* select, in batches that are committed one by one.
 
@@ -96,6 +101,7 @@ def purge(
     :param zombie_rules: rules that end zombies just before; in check mode, where nothing has ended
         them, their rows are counted as if they had been
     :param referenced: what to do with rows that foreign keys point at, one of :data:`pointed_at.CHOICES`
+    :param exclusive_lock: how long others may be locked out, to rewrite the table where most of it goes
     :param by_status: count every row by status before and after, however many there are
     :raises UsageError: before anything is changed
     """
@@ -105,7 +111,10 @@ def purge(
             f"To confirm, set confirm to the table's name: {record.name}."
         )
     pointed_at = PointedAt(database, record, referenced)
-    return _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at).run(check, by_status)
+    strategy = Strategy(database, record, rules, limits, exclusive_lock)
+    by_status = by_status or check or limits.max_percent is not None or exclusive_lock is not None
+    purging = _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at, strategy)
+    return purging.run(check, by_status)
 
 
 class _Purge:
@@ -119,11 +128,13 @@ class _Purge:
         limits: Limits,
         zombie_rules: Sequence[ZombieRule],
         pointed_at: PointedAt,
+        strategy: Strategy,
     ) -> None:
         self._database = database
         self._record = record
         self._limits = limits
         self._pointed_at = pointed_at
+        self._strategy = strategy
         self._statuses = Statuses(database, record)
         clock = Clock(database, record)
         everything = any(rule.all for rule in rules)
@@ -143,7 +154,6 @@ class _Purge:
     def run(self, check: bool, by_status: bool) -> PurgeResult:
         self._pointed_at.refuse(sa.or_(*self._conditions))
         counts = [RuleCount(one.rule, 0) for one in self._selections]
-        by_status = by_status or check or self._limits.max_percent is not None
         if by_status:
             before = self._count()
             for count, matched in zip(counts, before.matched):
@@ -151,6 +161,7 @@ class _Purge:
             self._refuse_too_many(before)
         else:
             before = self._totals()
+        self._strategy.choose(before)
         if check:
             related = self._related.plan(sa.or_(*self._conditions))
             after, remaining = before.without_matched(), before.all_matched
@@ -172,6 +183,8 @@ class _Purge:
             progress=self._progress,
             seconds=self._progress.seconds,
             check=check,
+            strategy=self._strategy.name,
+            strategy_reason=self._strategy.reason,
             cautions=list(self._pointed_at.notes()),
         )
 
@@ -237,6 +250,12 @@ class _Purge:
         return self._related.delete_rest(self._limits, self._progress.ended_early)
 
     def _delete_records(self, counts: list[RuleCount]) -> None:
+        if self._walker.may_go_on():
+            deleted = self._strategy.run(self._conditions)
+            for count, number in zip(counts, deleted):
+                count.deleted = number
+            self._progress.changed += sum(deleted)
+            self._progress.batches += bool(deleted)
         stillness = Stillness(self._database, self._record.table)
         for selection, count in zip(self._selections, counts):
             for round_number in range(_ROUNDS):

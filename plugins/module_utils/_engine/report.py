@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .statistics import Share, Statistics
     from .zombies import ZombieResult
 
+_STRATEGIES = {
+    "rewrite": "keeping the rows that stay and emptying the table, under an exclusive lock",
+    "truncate": "emptying the table at once",
+}
 Lines = list[str]
 
 
@@ -87,6 +91,10 @@ def purge_report(result: PurgeResult) -> Lines:
         lines.append(f"  {_records(result.protected)} kept: their chord still waits for them")
     if result.referenced:
         lines.append(f"  {_records(result.referenced)} kept: rows of other tables point at them")
+    if result.strategy_reason:
+        lines.append(f"  In batches, for {result.strategy_reason}")
+    elif result.strategy != "batches":
+        lines.append(f"  By {_STRATEGIES[result.strategy]}")
     if check:
         return lines
     for gate, held in result.progress.pauses.items():

@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keeping the few rows that survive, in place of deleting the many that go.
+
+The survivors are set aside, the table is emptied, and they are put back before its indexes are built again: one
+transaction, under a lock that keeps everybody else out, and the space is returned with it. The table itself stays, and
+with it its grants, keys, sequence and replication.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .database import Database
+from .libraries import sa
+from .records import RecordTable
+
+FEW_SURVIVORS = 30  # percent; with more of them, deleting the others is as fast
+FEWEST_ROWS = 50_000  # below that, deleting takes no longer than taking the lock may
+_ASIDE = "fleetops_survivors"
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    deleted: list[int]  #: rows that went, for each of the conditions
+    survivors: int
+
+
+class Rewrite:
+    """One rewrite of *record*'s table.
+
+    :param allowed: how long others may be locked out
+    """
+
+    def __init__(self, database: Database, record: RecordTable, allowed: timedelta) -> None:
+        self._database = database
+        self._record = record
+        self._allowed = allowed.total_seconds()
+        # Without the doubled % of a statement for the driver, which sa.text doubles itself.
+        self._table = database.quote(record.table).replace("%%", "%")
+        self._deadline = 0.0
+
+    def hindrance(self) -> str | None:
+        """Say why the table cannot be rewritten; ``None`` where it can."""
+        if self._database.kind != "postgresql" or self._database.server_version() < (12,):
+            return "only PostgreSQL, from version 12, can do it in one transaction"
+        found = self._database.rows(
+            sa.text(
+                "SELECT NOT pg_has_role(c.relowner, 'USAGE'), "
+                "NOT has_database_privilege(current_database(), 'TEMPORARY'), "
+                "c.relkind <> 'r' OR c.relhassubclass OR c.relispartition OR c.relrowsecurity OR c.relhasrules, "
+                "EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), "
+                "EXISTS (SELECT FROM pg_constraint AS k WHERE k.confrelid = c.oid AND k.contype = 'f'), "
+                "EXISTS (SELECT FROM pg_publication_tables AS s JOIN pg_publication AS p ON p.pubname = s.pubname "
+                "JOIN pg_namespace AS n ON n.nspname = s.schemaname "
+                "WHERE n.oid = c.relnamespace AND s.tablename = c.relname AND NOT p.pubtruncate) "
+                "FROM pg_class AS c WHERE c.oid = to_regclass(:name)"
+            ).bindparams(name=self._table)
+        )[0]
+        reasons = (
+            "the user does not own the table",
+            "the user may not make temporary tables",
+            "it has partitions, row security or rules",
+            "it has triggers",
+            "foreign keys point at it",
+            "a publication does not tell its subscribers of TRUNCATE",
+        )
+        return next((reason for reason, there in zip(reasons, found) if there), None)
+
+    def run(self, conditions: Sequence[Any], everything: bool) -> Rewritten:
+        """Keep only the rows that meet none of *conditions*.
+
+        :param everything: the conditions leave no row
+        :raises LockTimeoutError: when others hold the table; nothing was changed
+        :raises StatementTimeoutError: when it takes longer than is allowed; nothing was changed
+        """
+        with self._database.transaction() as connection:
+            connection.execute(_text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
+            self._deadline = time.monotonic() + self._allowed
+            deleted = self._count(connection, conditions)
+            survivors = 0 if everything else self._set_aside(connection, conditions)
+            self._timed(connection, f"TRUNCATE TABLE {self._table}")
+            if survivors:
+                self._put_back(connection)
+            self._timed(connection, f"ANALYZE {self._table}")
+        return Rewritten(deleted, survivors)
+
+    def _count(self, connection: Any, conditions: Sequence[Any]) -> list[int]:
+        which = sa.case(
+            *((condition, sa.literal_column(str(place))) for place, condition in enumerate(conditions)),
+            else_=sa.literal_column("-1"),
+        )
+        counted = sa.select(which.label("which")).select_from(self._record.table).subquery()
+        self._set_timeout(connection)
+        rows = connection.execute(sa.select(counted.c.which, sa.func.count()).group_by(counted.c.which))
+        numbers = {row[0]: int(row[1]) for row in rows}
+        return [numbers.get(place, 0) for place in range(len(conditions))]
+
+    def _set_aside(self, connection: Any, conditions: Sequence[Any]) -> int:
+        self._timed(connection, f"CREATE TEMPORARY TABLE {_ASIDE} (LIKE {self._table}) ON COMMIT DROP")
+        names = [column.name for column in self._record.table.c]
+        goes = sa.func.coalesce(sa.or_(*conditions), sa.false())
+        staying = sa.select(self._record.table).where(sa.not_(goes))
+        aside = sa.table(_ASIDE, *(sa.column(name) for name in names))
+        self._set_timeout(connection)
+        return int(connection.execute(sa.insert(aside).from_select(names, staying)).rowcount)
+
+    def _put_back(self, connection: Any) -> None:
+        indexes = self._plain_indexes(connection)
+        for name, _definition in indexes:
+            self._timed(connection, f"DROP INDEX {name}")
+        quote = connection.dialect.identifier_preparer.quote
+        columns = ", ".join(quote(name).replace("%%", "%") for name in self._written_columns(connection))
+        key = ", ".join(quote(one.name).replace("%%", "%") for one in self._record.primary_key)
+        order = f" ORDER BY {key}" if key else ""
+        self._timed(
+            connection,
+            f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}{order}",
+        )
+        for _name, definition in indexes:
+            self._timed(connection, definition)
+
+    def _written_columns(self, connection: Any) -> list[str]:
+        """Return the columns that the server does not compute itself."""
+        rows = connection.execute(
+            sa.text(
+                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 "
+                "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
+            ).bindparams(name=self._table)
+        )
+        return [str(row[0]) for row in rows]
+
+    def _plain_indexes(self, connection: Any) -> list[tuple[str, str]]:
+        """Return name and definition of the indexes that nothing but the definition says anything about."""
+        rows = connection.execute(
+            sa.text(
+                "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_get_indexdef(i.indexrelid) "
+                "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+                "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+                "WHERE i.indrelid = to_regclass(:name) AND i.indisvalid AND NOT i.indisreplident "
+                "AND NOT i.indisclustered AND c.reltablespace = 0 "
+                "AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.indexrelid) "
+                "AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refobjid = i.indexrelid) "
+                "AND obj_description(i.indexrelid, 'pg_class') IS NULL"
+            ).bindparams(name=self._table)
+        )
+        return [(str(row[0]), str(row[1])) for row in rows]
+
+    def _timed(self, connection: Any, statement: str) -> None:
+        self._set_timeout(connection)
+        connection.execute(_text(statement))
+
+    def _set_timeout(self, connection: Any) -> None:
+        left = max(int((self._deadline - time.monotonic()) * 1000), 1)
+        connection.execute(sa.select(sa.func.set_config("statement_timeout", str(left), True)))
+
+
+def _text(statement: str) -> Any:
+    # A colon would be taken for a parameter.
+    return sa.text(statement.replace(":", "\\:"))

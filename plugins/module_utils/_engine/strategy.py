@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a purge deletes in batches, rewrites the table, or empties it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from .batches import Limits
+from .census import Census
+from .database import Database
+from .errors import LockTimeoutError, StatementTimeoutError
+from .records import RecordTable
+from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Rewrite
+from .rules import PurgeRule
+
+#: How long everybody may be locked out while all rows are counted before they go.
+_TO_EMPTY = timedelta(seconds=5)
+
+
+class Strategy:
+    """How one purge goes about it: as far as possible without batches, which take the rest.
+
+    :param exclusive_lock: how long others may be locked out; ``None`` where they may not
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        record: RecordTable,
+        rules: Sequence[PurgeRule],
+        limits: Limits,
+        exclusive_lock: timedelta | None,
+    ) -> None:
+        self._record = record
+        self._limits = limits
+        self._everything = any(rule.all for rule in rules)
+        self._allowed = exclusive_lock or (_TO_EMPTY if self._everything else None)
+        self._rewrite = Rewrite(database, record, self._allowed) if self._allowed else None
+        self.name = "batches"
+        self.reason: str | None = None
+
+    def choose(self, before: Census) -> None:
+        """Choose by how many of the rows go."""
+        if self._rewrite is None:
+            return
+        self.reason = self._unfit(before) or self._rewrite.hindrance()
+        if self.reason is None:
+            self.name = "truncate" if self._everything else "rewrite"
+
+    def run(self, conditions: Sequence[Any]) -> list[int]:
+        """Delete the rows that meet *conditions*; return how many of each, or nothing where batches are to do it."""
+        if self._rewrite is None or self.name == "batches":
+            return []
+        try:
+            return self._rewrite.run(conditions, self._everything).deleted
+        except LockTimeoutError:
+            why = "other sessions held the table"
+        except StatementTimeoutError:
+            why = "it would have locked others out for too long"
+        self.name, self.reason = "batches", why
+        return []
+
+    def _unfit(self, before: Census) -> str | None:
+        limits = self._limits
+        if limits.max_rows is not None or limits.time_budget is not None:
+            return "max_rows and time_budget need batches"
+        if self._record.profile.children:
+            return "the rows of its child tables go with its own"
+        if self._everything:
+            return None
+        survivors = before.total - before.all_matched
+        if before.total < FEWEST_ROWS:
+            return f"it has only {before.total:,} rows"
+        if survivors * 100 > FEW_SURVIVORS * before.total:
+            return f"{survivors:,} of {before.total:,} rows stay"
+        return None

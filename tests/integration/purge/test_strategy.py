@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rewriting a table of which most goes, emptying it at once, and falling back to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.engine import by_rule, purge
+from support.running import ModuleRun
+from support.servers import Database
+from support.tables import create_celery_tables, create_django_celery_results, create_task_logs, fill
+from support.tables.rows import TASK_RESULT, task_results
+
+OLD, YOUNG = 50_000, 5_000
+EVERYTHING = [{"all": True}]
+
+
+@pytest.fixture
+def results(postgresql_database: Database) -> Database:
+    create_django_celery_results(postgresql_database)
+    fill(
+        postgresql_database,
+        TASK_RESULT,
+        [task_results(OLD, days=10), task_results(YOUNG, days=1), task_results(7, "REVOKED", days=1)],
+    )
+    return postgresql_database
+
+
+def _identity(database: Database) -> dict[str, Any]:
+    """All that belongs to the table beside its rows."""
+    catalog = {
+        "oid": "SELECT oid, relacl::text, relreplident FROM pg_class WHERE relname = :name",
+        "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = :name ORDER BY 1",
+        "constraints": "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = to_regclass(:name) ORDER BY 1",
+        "columns": "SELECT attname, atttypid, attidentity, attstattarget FROM pg_attribute"
+        " WHERE attrelid = to_regclass(:name) ORDER BY attnum",
+        "publications": "SELECT pubname FROM pg_publication_tables WHERE tablename = :name",
+    }
+    return {what: database.execute(statement, name=TASK_RESULT) for what, statement in catalog.items()}
+
+
+def _rows(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute(f"SELECT * FROM {TASK_RESULT} WHERE date_done > now() - interval '5 days' ORDER BY id")
+
+
+def test_a_table_of_which_most_goes_is_rewritten_and_stays_itself(results: Database) -> None:
+    results.execute(f"GRANT SELECT ON {TASK_RESULT} TO viewer")
+    results.execute(f"COMMENT ON INDEX {_index(results)} IS 'kept as it is'")
+    results.execute(f"CREATE INDEX \"odd % : index\" ON {TASK_RESULT} (worker) WHERE worker LIKE 'a:b%'")
+    identity = _identity(results)
+    staying = [row for row in _rows(results) if "REVOKED" not in row]
+    size = results.scalar(f"SELECT pg_total_relation_size('{TASK_RESULT}')")
+    planned = purge(results, exclusive_lock=30, check=True)
+    assert (planned["strategy"], planned["strategy_reason"]) == ("rewrite", None)
+    done = purge(results, exclusive_lock=30)
+    assert (done["strategy"], done["strategy_reason"], done["stopped"]) == ("rewrite", None, "drained")
+    assert by_rule(done) == {"old": (OLD, OLD), "revoked": (7, 7)}
+    assert (done["deleted"], done["remaining"], done["batches"]) == (OLD + 7, 0, 1)
+    assert _rows(results) == staying
+    assert len(staying) == YOUNG
+    assert _identity(results) == identity
+    assert results.scalar(f"SELECT pg_total_relation_size('{TASK_RESULT}')") < size / 4
+    # The sequence goes on where it was.
+    fill(results, TASK_RESULT, [task_results(1, days=0)])
+    assert results.scalar(f"SELECT max(id) FROM {TASK_RESULT}") == OLD + YOUNG + 8
+    again = purge(results, exclusive_lock=30)
+    assert (again["changed"], again["strategy"]) == (False, "batches")
+
+
+def _index(database: Database) -> str:
+    return str(database.scalar("SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%(date_done)%'"))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (f"DELETE FROM {TASK_RESULT} WHERE id < 10000", "it has only"),
+        (f"UPDATE {TASK_RESULT} SET date_done = now() WHERE id < 30000", "rows stay"),
+        (f"ALTER TABLE {TASK_RESULT} ENABLE ROW LEVEL SECURITY", "row security"),
+        (f"CREATE TABLE pointing (id BIGINT REFERENCES {TASK_RESULT})", "foreign keys point at it"),
+        (
+            f"CREATE TRIGGER kept BEFORE INSERT ON {TASK_RESULT} FOR EACH ROW"
+            " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "it has triggers",
+        ),
+    ],
+)
+def test_it_falls_back_to_batches_and_says_why(results: Database, prepare: str, reason: str) -> None:
+    results.execute(prepare)
+    rows = results.count(TASK_RESULT)
+    done = purge(results, exclusive_lock=30)
+    assert (done["strategy"], done["stopped"]) == ("batches", "drained")
+    assert reason in done["strategy_reason"]
+    assert any(line.startswith("  In batches, for ") for line in done["report"])
+    assert results.count(TASK_RESULT) == rows - done["deleted"]
+    assert done["deleted"] > YOUNG
+
+
+@pytest.mark.parametrize("limit", [{"max_rows": 100}, {"time_budget": "1h"}])
+def test_limits_need_batches(results: Database, limit: dict[str, Any]) -> None:
+    done = purge(results, exclusive_lock=30, **limit)
+    assert (done["strategy"], done["strategy_reason"]) == ("batches", "max_rows and time_budget need batches")
+
+
+def test_others_are_not_locked_out_for_long(results: Database) -> None:
+    engine = results.engine()
+    with engine.connect() as reader, reader.begin():
+        reader.execute(sa.text(f"SELECT count(*) FROM {TASK_RESULT}"))
+        held = purge(results, exclusive_lock=30)
+        reader.rollback()
+    engine.dispose()
+    assert (held["strategy"], held["strategy_reason"]) == ("batches", "other sessions held the table")
+    assert held["deleted"] == OLD + 7
+
+
+def test_a_rewrite_that_takes_too_long_changes_nothing_and_batches_do_it(results: Database) -> None:
+    done = purge(results, exclusive_lock=0.02)
+    assert (done["strategy"], done["deleted"]) == ("batches", OLD + 7)
+    assert "for too long" in done["strategy_reason"]
+    assert results.count(TASK_RESULT) == YOUNG
+
+
+def test_everything_goes_at_once(results: Database) -> None:
+    identity = _identity(results)
+    done = purge(results, EVERYTHING, confirm=TASK_RESULT)
+    assert (done["strategy"], done["deleted"], done["stopped"]) == ("truncate", OLD + YOUNG + 7, "drained")
+    assert done["after"]["total"] == 0
+    assert done["after"]["size_bytes"] < 200_000
+    assert _identity(results) == identity
+    fill(results, TASK_RESULT, [task_results(1, days=0)])
+    assert results.scalar(f"SELECT id FROM {TASK_RESULT}") == OLD + YOUNG + 8
+
+
+def test_everything_goes_in_batches_where_it_must(results: Database) -> None:
+    results.execute(f"CREATE TABLE pointing (id BIGINT REFERENCES {TASK_RESULT})")
+    done = purge(results, EVERYTHING, confirm=TASK_RESULT)
+    assert (done["strategy"], done["strategy_reason"]) == ("batches", "foreign keys point at it")
+    assert (done["deleted"], results.count(TASK_RESULT)) == (OLD + YOUNG + 7, 0)
+
+
+def test_child_tables_are_not_left_behind(postgresql_database: Database) -> None:
+    create_task_logs(postgresql_database)
+    done = purge(postgresql_database, EVERYTHING, profile="task_logs", confirm="task_logs")
+    assert (done["strategy"], done["changed"]) == ("batches", False)
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "sqlite"])
+def test_other_databases_say_that_they_cannot(request: pytest.FixtureRequest, kind: str) -> None:
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    create_celery_tables(database)
+    done = purge(database, EVERYTHING, profile="celery_database", confirm="celery_taskmeta")
+    assert done["strategy_reason"] == "only PostgreSQL, from version 12, can do it in one transaction"
+
+
+def test_the_module_rewrites_only_where_the_lock_is_allowed(
+    run_module: Callable[..., ModuleRun], results: Database
+) -> None:
+    arguments = {"database_url": results.url, "strategy": "auto"}
+    assert run_module("results_purge", arguments, check=True)["strategy"] == "batches"
+    bad = run_module("results_purge", {**arguments, "exclusive_lock": "long"})
+    assert bad["failed"] is True
+    assert "exclusive_lock: 'long' is not a duration" in bad["msg"]
+    done = run_module("results_purge", {**arguments, "exclusive_lock": "30s"})
+    assert (done["strategy"], done["deleted"], done["changed"]) == ("rewrite", OLD + 7, True)
