@@ -342,23 +342,26 @@ from ansible_collections.fleetops.celery.plugins.module_utils._module import (
     given_rules,
     run_module,
 )
+from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import progress_file
 
 
 def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     profile = chosen_profile(module)
     rules = given_rules(module.params["rules"])
     zombies = given_rules(module.params["zombie_rules"])
-    result = purge(
-        database,
-        RecordTable(database, profile),
-        parse_purge_rules(rules) if rules is not None else profile.purge_rules,
-        parse_limits(module.params),
-        confirm=module.params["confirm"],
-        check=module.check_mode,
-        zombie_rules=parse_zombie_rules(zombies) if zombies else (),
-        by_status=bool(module._diff),
-        referenced=module.params["referenced"],
-    )
+    with progress_file() as watch:
+        result = purge(
+            database,
+            RecordTable(database, profile),
+            parse_purge_rules(rules) if rules is not None else profile.purge_rules,
+            parse_limits(module.params),
+            confirm=module.params["confirm"],
+            check=module.check_mode,
+            zombie_rules=parse_zombie_rules(zombies) if zombies else (),
+            by_status=bool(module._diff),
+            referenced=module.params["referenced"],
+            watch=watch,
+        )
     for note in result.notes:
         module.warn(note)
     return {
