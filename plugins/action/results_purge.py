@@ -9,6 +9,7 @@ import secrets
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ansible import context
@@ -29,7 +30,8 @@ class ActionModule(NormalAction):  # type: ignore[misc]
         folder = self.get_shell_option("remote_tmp", default="~/.ansible/tmp")
         name = f"fleetops-celery-progress-{secrets.token_hex(16)}"
         environment = {VARIABLE: f"{folder}/{name}"}
-        monitor = Monitor(self._reader(folder, name), variables["inventory_hostname"], self._rhythm(variables))
+        connect = partial(self._reader, folder, name)
+        monitor = Monitor(connect, variables["inventory_hostname"], self._rhythm(variables))
         self._task.environment.append(environment)
         monitor.start()
         try:

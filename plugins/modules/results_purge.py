@@ -148,6 +148,11 @@ options:
     description: How long a batch waits for rows that other sessions hold before it goes around them.
     type: str
     default: 2s
+notes:
+  - While it deletes, the controller shows how many rows are done, how many there are to do, and how long that will take. It reads this every two
+    seconds from a file on the host, and less often where more than five hosts run at once.
+  - Where standard error is no terminal, and in AWX, it does so after half a minute, and then after each tenth of the rows.
+  - Nothing is shown in check mode, with C(no_log) and for a task that is not polled.
 seealso:
   - module: fleetops.celery.results_info
   - module: fleetops.celery.results_vacuum

@@ -60,13 +60,13 @@ class Monitor:
 
     It never disturbs the task: where it fails it becomes silent.
 
-    :param read: gives the text of the progress file
+    :param connect: returns what reads the progress file; called before the first look, so that a short run costs nothing
     """
 
     _running: Monitor | None = None
 
-    def __init__(self, read: Callable[[], str], host: str, rhythm: Rhythm) -> None:
-        self._read = read
+    def __init__(self, connect: Callable[[], Callable[[], str]], host: str, rhythm: Rhythm) -> None:
+        self._connect = connect
         self._host = host
         self._rhythm = rhythm
         self._over = threading.Event()
@@ -92,9 +92,11 @@ class Monitor:
 
     def _watch(self) -> None:
         told: Pace | None = None
+        read: Callable[[], str] | None = None
         try:
             while not self._over.wait(self._rhythm.seconds):
-                pace = read_pace(self._read())
+                read = read or self._connect()
+                pace = read_pace(read())
                 if pace is not None and self._rhythm.is_news(pace, told):
                     self._say(display.display, f"{self._host}: {pace.text}", stderr=True)
                     told = pace

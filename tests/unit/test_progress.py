@@ -104,7 +104,7 @@ def test_a_monitor_says_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
         looked.append(1)
         return next(texts, "[8, 2.0, null, false]")
 
-    monitor = Monitor(read, "shop", Rhythm(0.01, 0))
+    monitor = Monitor(lambda: read, "shop", Rhythm(0.01, 0))
     monitor.start()
     while len(looked) < 7:
         time.sleep(0.01)
@@ -122,7 +122,7 @@ def test_a_monitor_that_fails_is_silent(capsys: pytest.CaptureFixture[str]) -> N
         looked.append(1)
         raise ConnectionError("away")
 
-    monitor = Monitor(read, "shop", Rhythm(0.01, 0))
+    monitor = Monitor(lambda: read, "shop", Rhythm(0.01, 0))
     monitor.start()
     time.sleep(0.1)
     monitor.finish()
