@@ -60,7 +60,7 @@ class Monitor:
 
     It never disturbs the task: where it fails it becomes silent.
 
-    :param connect: returns what reads the progress file; called before the first look, so that a short run costs nothing
+    :param connect: returns what reads the progress file; called at the first look, so that a short run costs nothing
     """
 
     _running: Monitor | None = None
@@ -80,15 +80,20 @@ class Monitor:
         if Monitor._running:
             Monitor._running.finish()
         Monitor._running = self
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._say(display.vvv, f"No progress is shown: {error}", host=self._host)
+            self._over.set()
         # A process must not end within a message to the main one: the others would wait for their turn for ever.
         Finalize(None, self.finish, exitpriority=0)
-        self._thread.start()
 
     def finish(self) -> None:
         """Say nothing from now on."""
         with self._speaking:
             self._over.set()
-        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
 
     def _watch(self) -> None:
         told: Pace | None = None

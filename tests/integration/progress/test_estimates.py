@@ -20,7 +20,7 @@ from support.tables import create_processing_tasks, fill
 from support.tables.rows import processing_rows
 
 PROFILE = "processing_tasks"
-RULES = [{"statuses": ["FAILURE"], "older_than": "7d"}, {"tasks": ["DOWN"], "older_than": "30d"}]
+RULES = [{"statuses": ["FAILURE"], "older_than": "7d"}, {"statuses": ["SUCCESS"], "older_than": "30d"}]
 MATCHING, OTHERS = 6_000, 4_000
 
 
