@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible.utils.display import Display
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace
 from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import (
     VARIABLE,
@@ -115,7 +116,11 @@ def test_a_monitor_says_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "shop: 5 rows, 5 rows/s\nshop: 8 rows, 4 rows/s\n"
 
 
-def test_a_monitor_that_fails_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("verbosity", "said"), [(2, ""), (3, "<shop> No more progress is shown: away\n")])
+def test_a_monitor_that_fails_is_silent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verbosity: int, said: str
+) -> None:
+    monkeypatch.setattr(Display(), "verbosity", verbosity)
     looked = []
 
     def read() -> str:
@@ -126,4 +131,4 @@ def test_a_monitor_that_fails_is_silent(capsys: pytest.CaptureFixture[str]) -> N
     monitor.start()
     time.sleep(0.1)
     monitor.finish()
-    assert (len(looked), *capsys.readouterr()) == (1, "", "")
+    assert (len(looked), *capsys.readouterr()) == (1, said, "")
