@@ -226,5 +226,5 @@ def run_through_ansible() -> Callable[..., object]:
 
 @pytest.fixture(scope="session")
 def run_playbook() -> Callable[..., object]:
-    """`run_playbook(playbook, inventory, extra_vars, check, diff, env, verbosity)`: output, tasks, recap."""
+    """`run_playbook(playbook, inventory, extra_vars, check, diff, env, verbosity, terminal)`: output, tasks, recap."""
     return run_playbook_in_process

@@ -66,6 +66,7 @@ class Progress:
     reason: str = DRAINED[1]
     pauses: dict[str, float] = field(default_factory=dict)  #: seconds that each gate held the run up
     started: float = field(default_factory=time.monotonic)
+    observe: Callable[[], None] | None = None  #: called after each batch
 
     @property
     def ended_early(self) -> bool:
@@ -197,6 +198,8 @@ class Walker:
         self.progress.changed += changed
         self.progress.batches += 1
         self.progress.writes += changed > 0
+        if self.progress.observe:
+            self.progress.observe()
 
     def _pause(self) -> None:
         if self._limits.pause:

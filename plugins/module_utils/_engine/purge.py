@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,8 +17,10 @@ from .chords import Chords
 from .clock import Clock
 from .database import Database
 from .errors import UsageError
+from .estimates import estimate_matching
 from .gates import Gatekeeper
 from .libraries import sa
+from .pace import Pace, follow
 from .pointed_at import PointedAt
 from .records import RecordTable
 from .rehearsal import Rehearsal
@@ -93,6 +95,7 @@ def purge(
     by_status: bool = False,
     referenced: str | None = None,
     exclusive_lock: timedelta | None = None,
+    watch: Callable[[Pace], None] | None = None,
 ) -> PurgeResult:
     """Delete the rows that *rules* select, in batches that are committed one by one.
 
@@ -103,6 +106,7 @@ def purge(
     :param referenced: what to do with rows that foreign keys point at, one of :data:`pointed_at.CHOICES`
     :param exclusive_lock: how long others may be locked out, to rewrite the table where most of it goes
     :param by_status: count every row by status before and after, however many there are
+    :param watch: is told the pace after each batch
     :raises UsageError: before anything is changed
     """
     if any(rule.all for rule in rules) and confirm != record.name:
@@ -114,7 +118,7 @@ def purge(
     strategy = Strategy(database, record, rules, limits, exclusive_lock)
     by_status = by_status or check or limits.max_percent is not None or exclusive_lock is not None
     purging = _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at, strategy)
-    return purging.run(check, by_status)
+    return purging.run(check, by_status, watch)
 
 
 class _Purge:
@@ -151,7 +155,7 @@ class _Purge:
         gatekeeper = Gatekeeper(database, record.table, limits.gates)
         self._walker = Walker(database, limits, self._progress, self._related.count_batch, gatekeeper)
 
-    def run(self, check: bool, by_status: bool) -> PurgeResult:
+    def run(self, check: bool, by_status: bool, watch: Callable[[Pace], None] | None) -> PurgeResult:
         self._pointed_at.refuse(sa.or_(*self._conditions))
         counts = [RuleCount(one.rule, 0) for one in self._selections]
         if by_status:
@@ -166,6 +170,8 @@ class _Purge:
             related = self._related.plan(sa.or_(*self._conditions))
             after, remaining = before.without_matched(), before.all_matched
         else:
+            if watch:
+                self._follow(watch, before.all_matched if by_status else None)
             with telling_what_was_done(self._progress, "deleted"):
                 related = self._delete(counts)
                 remaining = self._remaining(counts)
@@ -187,6 +193,15 @@ class _Purge:
             strategy_reason=self._strategy.reason,
             cautions=list(self._pointed_at.notes()),
         )
+
+    def _follow(self, watch: Callable[[Pace], None], counted: int | None) -> None:
+        matched = counted
+        if matched is None:
+            matched = estimate_matching(self._database, self._record.table, sa.or_(*self._conditions))
+        most = self._limits.max_rows
+        if most is not None and (matched is None or most < matched):
+            matched = most
+        follow(self._progress, watch, matched, estimated=counted is None)
 
     def _count(self) -> Census:
         return take_census(

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import pty
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .collection import BUILD, clean_environment, link_checkout
 
@@ -45,8 +48,9 @@ def run_playbook(
     verbosity: int = 0,
     options: Sequence[str] = (),
     echo: bool = False,
+    terminal: bool = False,
 ) -> PlaybookRun:
-    """Run it to its end; `echo` prints what it says meanwhile.
+    """Run it to its end; `echo` prints what it says meanwhile, `terminal` lets it talk to a terminal.
 
     `extra_vars` go through a private file, as they may hold secrets and a command line is public.
     """
@@ -60,18 +64,18 @@ def run_playbook(
             variables = Path(folder, "extra.json")
             variables.write_text(json.dumps(extra_vars))
             command += ["--extra-vars", f"@{variables}"]
+        reading, writing = pty.openpty() if terminal else os.pipe()
         process = subprocess.Popen(
             command,
             env=clean_environment({**_settings(record), **(env or {})}),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            stdout=writing,
+            stderr=writing,
         )
+        os.close(writing)
         output = []
-        with process:
-            assert process.stdout is not None
-            for line in process.stdout:
+        with process, open(reading, encoding="utf-8") as stream:
+            for line in _lines(stream):
                 output.append(line)
                 if echo:
                     print(line, end="", flush=True)
@@ -83,6 +87,15 @@ def run_playbook(
         tasks=[entry for entry in records if "task" in entry],
         recap=next((entry["recap"] for entry in records if "recap" in entry), {}),
     )
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    try:
+        yield from stream
+    except OSError as error:
+        # So a terminal ends that nobody has open at its other end.
+        if error.errno != errno.EIO:
+            raise
 
 
 def _settings(record: Path) -> dict[str, str]:

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How far a run has come, how fast it is, and how long it will take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Not loaded: this is used on the controller too, where there may be no SQLAlchemy.
+    from .batches import Progress
+
+_DIGITS = 3  # of an estimate; more would claim to know it
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A run at one moment."""
+
+    done: int  #: rows
+    seconds: float  #: since the first batch began
+    matched: int | None = None  #: rows that there are to do, if that is known
+    estimated: bool = False  #: whether ``matched`` is the server's estimate
+
+    @property
+    def share(self) -> float | None:
+        """How much is done, from 0 to 1; ``None`` without a number of rows to do, or where it proved too low."""
+        return self.done / self.matched if self.matched and self.done <= self.matched else None
+
+    @property
+    def text(self) -> str:
+        """All of it in words: ``1,250,000 of 4,000,000 rows (31 %), 180,000 rows/s, 15 s left``."""
+        rate = self.done / self.seconds if self.seconds else 0.0
+        share = self.share
+        if share is None or self.matched is None:
+            parts = [f"{self.done:,} rows", f"{rate:,.0f} rows/s"]
+        else:
+            matched = f"about {_rounded(self.matched):,}" if self.estimated else f"{self.matched:,}"
+            parts = [f"{self.done:,} of {matched} rows ({int(100 * share)} %)", f"{rate:,.0f} rows/s"]
+            if rate:
+                parts.append(f"{_words((self.matched - self.done) / rate)} left")
+        return ", ".join(parts)
+
+
+def follow(progress: Progress, watch: Callable[[Pace], None], matched: int | None, estimated: bool) -> None:
+    """Tell *watch* the pace of *progress*: now, and after each batch."""
+    began = time.monotonic()
+
+    def observe() -> None:
+        watch(Pace(progress.changed, time.monotonic() - began, matched, estimated))
+
+    progress.observe = observe
+    observe()
+
+
+def _rounded(number: int) -> int:
+    return round(number, _DIGITS - len(str(number)))
+
+
+def _words(seconds: float) -> str:
+    if seconds < 120:
+        return f"{math.ceil(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
