@@ -115,6 +115,17 @@ def reclaim_document(result: ReclaimResult) -> Document:
         "reclaimed_bytes": result.reclaimed_bytes,
         "steps": result.steps,
         "skipped": result.skipped,
+        "notes": result.notes,
+        "indexes": [
+            {
+                "name": one.name,
+                "size_bytes": one.size_bytes,
+                "free_percent": round(one.free_percent, 1),
+                "estimate": one.estimate,
+            }
+            for one in result.indexes
+        ],
+        "held_back_by": [asdict(one) for one in result.held_back_by],
     }
 
 

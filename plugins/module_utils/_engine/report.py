@@ -127,17 +127,27 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
 
 def reclaim_report(result: ReclaimResult) -> Lines:
     if not result.steps:
-        return [f"{result.table}: nothing to reclaim, {result.skipped}"]
-    done = ", ".join(result.steps)
-    if result.check:
-        return [f"{result.table}: would run {done} (size {_size(result.before)})"]
+        lines = [f"{result.table}: nothing to reclaim, {result.skipped}"]
+    elif result.check:
+        lines = [f"{result.table}: would run {', '.join(result.steps)} (size {_size(result.before)})"]
+    else:
+        lines = [f"{result.table}: {', '.join(result.steps)}, {', '.join(_gains(result))}"]
+        if result.skipped:
+            lines.append(f"  Left out: {result.skipped}")
+    lines += [f"  Note: {note}" for note in result.notes]
+    if result.held_back_by:
+        lines.append(f"  Keeps dead rows from being removed: {result.held_back_by[0].describe()}")
+    return lines
+
+
+def _gains(result: ReclaimResult) -> Lines:
     words = [f"size {_size(result.before)} → {_size(result.after)}"]
     if result.reclaimed_bytes:
         words.append(f"{format_bytes(result.reclaimed_bytes)} returned to the disk")
     freed = (result.before.dead_rows or 0) - (result.after.dead_rows or 0)
     if freed > 0 and not result.reclaimed_bytes:
         words.append(f"the space of {freed:,} dead rows can be used again")
-    return [f"{result.table}: {done}, {', '.join(words)}"]
+    return words
 
 
 def census_diff(table: str, before: Census, after: Census) -> dict[str, Any]:

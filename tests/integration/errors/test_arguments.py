@@ -150,7 +150,8 @@ def _cases() -> list[Any]:
     case(zombies, "celery-success", readable, "SUCCESS", "celery_taskmeta", "FAILURE and REVOKED")
     case("results_info", "period", {**TASKS, "period": "-1h"}, "period: '-1h'", "24h")
     case("results_info", "top", {**TASKS, "top": -1}, "top must not be negative")
-    case(vacuum, "mode", {**TASKS, "mode": "freeze"}, "mode", "auto, vacuum, analyze, full", "freeze")
+    case(vacuum, "mode", {**TASKS, "mode": "freeze"}, "mode", "auto, vacuum, analyze, reindex, full", "freeze")
+    case(vacuum, "reindex", {**TASKS, "mode": "reindex"}, "SQLite", "use mode vacuum")
     case(vacuum, "full", {**TASKS, "mode": "full"}, "locks processing_tasks", "set confirm", "processing_tasks")
     case(vacuum, "full-confirm", {**TASKS, "mode": "full", "confirm": "tasks"}, "set confirm")
     for percent in (-1, 101):
