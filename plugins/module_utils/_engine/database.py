@@ -212,6 +212,11 @@ class Database:
         """Return *table*'s name as SQL, quoted by SQLAlchemy."""
         return str(self._connection.dialect.identifier_preparer.format_table(table))
 
+    def literal(self, condition: Any) -> str:
+        """Return *condition* as SQL with its values in it, for people to read."""
+        options = {"literal_binds": True, "include_table": False}
+        return str(condition.compile(dialect=self._connection.dialect, compile_kwargs=options)).replace("%%", "%")
+
     def inspector(self) -> Any:
         with self.translated(connected=True):
             return sa.inspect(self._engine_of_connection())

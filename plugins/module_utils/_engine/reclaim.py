@@ -107,7 +107,7 @@ def _run(plan: Plan) -> tuple[list[str], str]:
         try:
             reason = step.run()
         except DatabaseError as error:
-            error.changed = bool(done)
+            error.changed = error.changed or bool(done)
             raise
         if not reason:
             done.append(step.words)

@@ -36,7 +36,7 @@ class Step:
     run: Callable[[], str]
     #: Steps of a lower one go first.
     order: int = 0
-    #: Where it gains nothing, what comes after it would gain nothing either.
+    #: Where it gains nothing, something is in the way of what comes after it too.
     decides: bool = False
 
 

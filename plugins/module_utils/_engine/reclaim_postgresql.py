@@ -131,7 +131,7 @@ def _rebuilding(database: Database, table: Any, index: IndexSpace) -> Step:
         except LockTimeoutError as error:
             return f"{index.name} was not rebuilt: {error}"
 
-    return Step(f"REINDEX INDEX CONCURRENTLY {index.name}", run, order=2)
+    return Step(f"REINDEX INDEX CONCURRENTLY {index.name}", run, order=2, decides=True)
 
 
 def _sessions(pids: Sequence[int]) -> str:

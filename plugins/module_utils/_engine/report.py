@@ -14,10 +14,12 @@ from .durations import format_duration
 
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .census import Census
+    from .indexes import Index
     from .purge import PurgeResult
     from .reclaim import ReclaimResult
     from .sizes import Size
     from .statistics import Share, Statistics
+    from .supporting import SupportingIndex, SupportResult
     from .zombies import ZombieResult
 
 Lines = list[str]
@@ -150,6 +152,15 @@ def _gains(result: ReclaimResult) -> Lines:
     return words
 
 
+def support_report(result: SupportResult) -> Lines:
+    made = [index for index in result.indexes if index.created]
+    if not made:
+        return [f"{result.table}: no index is missing"]
+    count = f"{len(made)} index{'' if len(made) == 1 else 'es'}"
+    lines = [f"{result.table}: {'would make' if result.check else 'made'} {count}"]
+    return lines + [f"  - {_index(index, index.table)}" for index in made]
+
+
 def census_diff(table: str, before: Census, after: Census) -> dict[str, Any]:
     """Return the table before and after, as ``--diff`` shows it."""
     return {
@@ -171,6 +182,23 @@ def size_diff(result: ReclaimResult) -> dict[str, Any]:
         "before": before,
         "after": after,
     }
+
+
+def index_diff(result: SupportResult) -> dict[str, Any]:
+    """Return the indexes before and after, as ``--diff`` shows them."""
+    before = [_index(index, table) for table, indexes in result.before.items() for index in indexes]
+    made = [_index(index, index.table) for index in result.indexes if index.created]
+    return {
+        "before_header": result.table,
+        "after_header": result.table,
+        "before": "".join(f"{line}\n" for line in before),
+        "after": "".join(f"{line}\n" for line in [*before, *made]),
+    }
+
+
+def _index(index: Index | SupportingIndex, table: str) -> str:
+    columns = ", ".join(column or "…" for column in index.columns)
+    return f"{index.name} on {table} ({columns}){f' where {index.where}' if index.where else ''}"
 
 
 def _census_text(census: Census) -> str:

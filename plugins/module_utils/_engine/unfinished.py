@@ -35,18 +35,28 @@ def drop_index(database: Database, table: Any, index: Index) -> str:
 
 @contextmanager
 def clearing_up(database: Database, table: Any) -> Iterator[None]:
-    """Drop what a build in this block leaves, where it does not come to its end."""
+    """Drop what a build in this block leaves, where it does not come to its end.
+
+    Who kept the build from its end may keep it from being dropped too; then the error says so.
+    """
     before = {index.name for index in unfinished_indexes(database, table)}
     try:
         yield
-    except DatabaseError:
+    except DatabaseError as error:
+        left: list[Index] = []
         try:
-            for index in unfinished_indexes(database, table):
-                if index.name not in before:
-                    drop_index(database, table, index)
+            left = [index for index in unfinished_indexes(database, table) if index.name not in before]
+            while left:
+                drop_index(database, table, left[-1])
+                left.pop()
         except CleanupError:
-            pass  # whoever comes next drops it; what went wrong first is what matters
-        raise
+            pass  # what went wrong first is what matters
+        if not left:
+            raise
+        names = ", ".join(index.name for index in left)
+        told = type(error)(f"{error} {names} is left unfinished; the next run drops it.")
+        told.changed = True
+        raise told from None
 
 
 def quoted(database: Database, name: str, schema: str | None) -> str:
