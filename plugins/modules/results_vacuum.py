@@ -24,6 +24,9 @@ options:
   mode:
     description:
       - V(auto) does what is worth doing without an exclusive lock. On PostgreSQL that is V(vacuum), then V(reindex); elsewhere V(vacuum).
+      - Where 40 percent of a table of PostgreSQL are free, V(auto) runs C(pg_repack) instead, which returns the space to the disk. That takes the extension
+        in the database, its program in the same version on the host where the module runs, a user who may use it, a primary key, room for a copy,
+        and no session with an old snapshot.
       - V(vacuum) makes the space of dead rows usable again and brings the planner's statistics up to date. On PostgreSQL it runs C(VACUUM (ANALYZE\)),
         on MariaDB and MySQL C(OPTIMIZE TABLE), on SQLite C(VACUUM), which rewrites the whole file.
       - V(analyze) only brings the planner's statistics up to date.

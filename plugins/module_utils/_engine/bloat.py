@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How much of PostgreSQL's B-tree indexes is empty.
+"""How much of PostgreSQL's tables and B-tree indexes is empty.
 
-Measured with ``pgstatindex`` where the extension pgstattuple is installed and may be used, else
-estimated from the planner's statistics. The estimate errs towards too little: an index that has
-just been rebuilt must not be taken for a bloated one, for then it would be rebuilt in each run.
+A table is measured by reading it, an index with ``pgstatindex`` where the extension pgstattuple is
+installed and may be used; else it is estimated from the planner's statistics. The estimate errs
+towards too little: an index that has just been rebuilt must not be taken for a bloated one, for
+then it would be rebuilt in each run.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ WORTH_BYTES = 1024 * 1024
 NORMALLY_EMPTY = 40
 
 _BLOCK = 8192  # bytes of a page, unless somebody has built a PostgreSQL of his own
-_PAGE = _BLOCK - 24 - 16  # bytes of a page without its header and its links
-_ENTRY = 8 + 4  # bytes of an entry's header and of its pointer
+_HEADER = 24  # bytes of a page's header
+_POINTER = 4  # bytes of the pointer to a row or entry of a page
+_PAGE = _BLOCK - _HEADER - 16  # bytes of an index's page without its header and its links
+_ENTRY = 8 + _POINTER  # bytes of an entry's header and of its pointer
 _NULLS = 8  # bytes of the bitmap of an entry with NULL
 _FILLED = 0.9  # share of a page that a build fills, unless the index says otherwise
 _ROW_POINTER = 6  # bytes
@@ -65,6 +68,20 @@ class _Entries:
 
     rows: int
     dead_share: float
+
+
+def table_free_percent(database: Database, table: Any, expected: int = 0) -> float:
+    """Return the share of *table*'s pages that its rows do not need, measured by reading them.
+
+    :param expected: how many of the rows a purge will delete
+    """
+    stored = sa.select(sa.func.count(), sa.func.sum(sa.func.pg_column_size(sa.literal_column("r")))).select_from(
+        table.alias("r")
+    )
+    rows, row_bytes = database.rows(stored)[0]
+    heap = int(database.value(sa.select(sa.func.pg_relation_size(regclass(database, table)))) or 0)
+    needed = (int(row_bytes or 0) + rows * _POINTER) * _BLOCK / (_BLOCK - _HEADER)
+    return max(0.0, 100 * (1 - needed * max(rows - expected, 0) / max(rows, 1) / heap)) if heap else 0.0
 
 
 def index_space(database: Database, table: Any, dead: int, expected: int) -> list[IndexSpace]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .bloat import IndexSpace, index_space
+from .bloat import IndexSpace, index_space, table_free_percent
 from .database import Database
 from .errors import DatabaseError, LockTimeoutError, UsageError
 from .holders import maintaining_sessions, snapshot_holders, waiting_sessions
@@ -17,11 +17,10 @@ from .indexes import Index
 from .libraries import sa
 from .reclaim_plan import Plan, Request, Step, execute
 from .records import RecordTable
+from .repack import find_repack, plan_repack
 from .sizes import Size, regclass, table_size
 from .unfinished import clearing_up, drop_index, quoted, unfinished_indexes
 
-_PAGE_OVERHEAD = 24  # bytes of a page's header
-_ROW_OVERHEAD = 4  # bytes of a row's pointer
 _CONCURRENTLY = (12,)  # the first version that can rebuild an index beside its readers and writers
 
 
@@ -36,6 +35,14 @@ def _auto(database: Database, record: RecordTable, request: Request, size: Size)
         vacuum.notes.append("indexes are looked at from PostgreSQL 12 on, which can rebuild them without a lock")
         return vacuum
     indexes = _reindex(database, record, request, size)
+    repack = find_repack(database)
+    if repack is not None:
+        whole = plan_repack(database, record, request, size, repack)
+        if whole.steps:
+            # It rebuilds the indexes too, all but those that it would have to take for what they are not.
+            whole.steps[:0] = [step for step in indexes.steps if not step.order]
+            return whole
+        indexes.notes += whole.notes
     # What is unfinished goes first, for VACUUM would clean it too.
     steps = sorted([*indexes.steps, *vacuum.steps], key=lambda step: step.order)
     skipped = "" if steps else f"{vacuum.skipped}; {indexes.skipped}"
@@ -60,7 +67,7 @@ def _analyze(database: Database, record: RecordTable, request: Request, _size: S
 
 def _full(database: Database, record: RecordTable, request: Request, size: Size) -> Plan:
     share = _dead(database, record, request, size)[1]
-    free = _free_percent(database, record)
+    free = table_free_percent(database, record.table, request.expected)
     if max(free, share) < request.least or not size.table_bytes:
         return Plan(skipped=f"{free:.0f} % of the table is free, less than {request.least:g} %")
     waiting = waiting_sessions(database, record.table)
@@ -136,15 +143,3 @@ def _rebuilding(database: Database, table: Any, index: IndexSpace) -> Step:
 
 def _sessions(pids: Sequence[int]) -> str:
     return f"Session {pids[0]} waits" if len(pids) == 1 else f"Sessions {', '.join(map(str, pids))} wait"
-
-
-def _free_percent(database: Database, record: RecordTable) -> float:
-    """Return the share of the table's pages that its rows do not need, measured by reading it."""
-    block = int(database.value(sa.select(sa.func.current_setting("block_size"))))
-    stored = sa.select(sa.func.count(), sa.func.sum(sa.func.pg_column_size(sa.literal_column("r")))).select_from(
-        record.table.alias("r")
-    )
-    rows, row_bytes = database.rows(stored)[0]
-    heap = int(database.value(sa.select(sa.func.pg_relation_size(regclass(database, record.table)))) or 0)
-    needed = (int(row_bytes or 0) + rows * _ROW_OVERHEAD) * block / (block - _PAGE_OVERHEAD)
-    return max(0.0, 100 * (1 - needed / heap)) if heap else 0.0
