@@ -9,7 +9,7 @@ module: results_vacuum
 short_description: Give back the space of deleted Celery task records
 version_added: 1.0.0
 description:
-  - Vacuums, analyzes or rebuilds a record table where there is something to gain, and tells the bytes before and after.
+  - Vacuums, analyzes or rebuilds a record table or its indexes where there is something to gain, and tells the bytes before and after.
 author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:
@@ -23,16 +23,25 @@ attributes:
 options:
   mode:
     description:
-      - V(auto) does what is worth doing without an exclusive lock, which today is V(vacuum).
+      - V(auto) does what is worth doing without an exclusive lock. On PostgreSQL that is V(vacuum), then V(reindex); elsewhere V(vacuum).
+      - Where 40 percent of a table of PostgreSQL are free, V(auto) runs C(pg_repack) instead, which returns the space to the disk. That takes the extension
+        in the database, its program in the same version on the host where the module runs, a user who may use it, a primary key, room for a copy,
+        and no session with an old snapshot.
       - V(vacuum) makes the space of dead rows usable again and brings the planner's statistics up to date. On PostgreSQL it runs C(VACUUM (ANALYZE\)),
         on MariaDB and MySQL C(OPTIMIZE TABLE), on SQLite C(VACUUM), which rewrites the whole file.
       - V(analyze) only brings the planner's statistics up to date.
-      - V(full) rebuilds the table under an exclusive lock and gives the space back to the disk. It needs O(confirm).
+      - V(reindex) rebuilds bloated indexes beside their readers and writers, with PostgreSQL's C(REINDEX INDEX CONCURRENTLY). Before that it
+        drops the table's indexes that an earlier build left unfinished. It needs PostgreSQL 12; other servers rebuild indexes with V(vacuum).
+      - V(full) rebuilds the table under an exclusive lock and gives the space back to the disk. It needs O(confirm). It is refused where sessions
+        wait for a lock of the table, and where the disk has no room for the copy, if the server's files are on this host.
     type: str
-    choices: [auto, vacuum, analyze, full]
+    choices: [auto, vacuum, analyze, reindex, full]
     default: auto
   min_dead_percent:
-    description: From what share of dead rows or free space it is worth doing. V(analyze) does not look at it.
+    description:
+      - From what share of dead rows or free space it is worth doing. V(analyze) does not look at it.
+      - An index is rebuilt from a free share of 40 on where this is less, for ordinary use leaves up to a third of it free, and only where that
+        gains a megabyte.
     type: float
     default: 10
   expected_dead_rows:
@@ -52,6 +61,11 @@ EXAMPLES = r"""
 - name: Vacuum where a tenth of the rows are dead
   fleetops.celery.results_vacuum:
     database_url: postgresql://shop:secret@127.0.0.1/shop
+
+- name: Rebuild the indexes that are mostly empty
+  fleetops.celery.results_vacuum:
+    database_url: postgresql://shop:secret@127.0.0.1/shop
+    mode: reindex
 
 - name: Give the space back to the disk
   fleetops.celery.results_vacuum:
@@ -91,18 +105,80 @@ steps:
   returned: success
   type: list
   elements: str
-  sample: ['VACUUM (FULL, ANALYZE)']
+  sample: [VACUUM (ANALYZE), REINDEX INDEX CONCURRENTLY django_celer_date_do_f59aad_idx]
 skipped:
-  description: Why nothing was worth doing. Empty where something was.
+  description: Why nothing was done, or why a step was left out. Empty where everything was done.
   returned: success
   type: str
   sample: ''
+notes:
+  description: What else there is to know, such as what could not be looked at.
+  returned: success
+  type: list
+  elements: str
+  sample: ['what of an index is free is an estimate; the extension pgstattuple would measure it']
+indexes:
+  description:
+    - The indexes that were judged, as they were before. On PostgreSQL with O(mode=auto) and O(mode=reindex), those of a megabyte or more.
+    - Without the extension C(pgstattuple), or the right to use it, partial indexes and those of expressions are not judged.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The index.
+      type: str
+      sample: django_celer_date_do_f59aad_idx
+    size_bytes:
+      description: Its size.
+      type: int
+      sample: 6758400
+    free_percent:
+      description: What share of it its entries would not need if it were rebuilt, once dead rows are removed.
+      type: float
+      sample: 69.7
+    estimate:
+      description: Whether that is estimated from the planner's statistics. It is measured where C(pgstattuple) is there.
+      type: bool
+      sample: true
+held_back_by:
+  description:
+    - What keeps PostgreSQL from removing dead rows, oldest first. In check mode, what may do so.
+    - Sessions of other users show only with the rights of C(pg_monitor).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: V(session), V(prepared transaction) or V(replication slot).
+      type: str
+      sample: session
+    pid:
+      description: The process of the session, or of the slot's user.
+      type: int
+      sample: 4711
+    name:
+      description: The session's application, or the name of the transaction or slot.
+      type: str
+      sample: nightly-export
+    state:
+      description: What it is doing.
+      type: str
+      sample: idle in transaction
+    seconds:
+      description: For how long. Not known of a slot.
+      type: int
+      sample: 7260
+    transactions:
+      description: How many transactions ago it began.
+      type: int
+      sample: 48211
 report:
   description: The same in readable lines.
   returned: success
   type: list
   elements: str
-  sample: ['django_celery_results_taskresult: VACUUM (FULL, ANALYZE), size 256 MB → 12 MB, 244 MB returned to the disk']
+  sample: ['django_celery_results_taskresult: VACUUM (ANALYZE), size 48 MB → 48 MB, the space of 99,336 dead rows can be used again']
 """
 
 from typing import Any

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import docker_engine
 import environments
@@ -24,6 +25,8 @@ def _missing_of_the_system() -> dict[str, str]:
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     if not shutil.which("mariadbd", path=path):
         missing["mariadbd"] = f"the tests on MariaDB are left out; {_HELP}"
+    if not list(Path("/usr/share/postgresql").glob("*/extension/pg_repack.control")):
+        missing["pg_repack"] = f"the tests on the system's PostgreSQL with pg_repack are left out; {_HELP}"
     if lack := docker_engine.missing():
         missing[lack] = f"the tests on Docker Compose are left out; {_HELP}"
     return missing

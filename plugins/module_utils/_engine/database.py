@@ -96,9 +96,7 @@ class Database:
                     self._configure(connection)
         except TypeError as error:
             # An option in the URL's query that the driver does not have.
-            raise UsageError(
-                f"database_url has an option that its driver does not take: {self._scrub(error)}"
-            ) from None
+            raise UsageError(f"database_url has an option that its driver does not take: {self.scrub(error)}") from None
         return connection
 
     def _connect_arguments(self) -> dict[str, Any]:
@@ -212,6 +210,20 @@ class Database:
         """Return *table*'s name as SQL, quoted by SQLAlchemy."""
         return str(self._connection.dialect.identifier_preparer.format_table(table))
 
+    def literal(self, condition: Any) -> str:
+        """Return *condition* as SQL with its values in it, for people to read."""
+        options = {"literal_binds": True, "include_table": False}
+        return str(condition.compile(dialect=self._connection.dialect, compile_kwargs=options)).replace("%%", "%")
+
+    def client_environment(self) -> dict[str, str]:
+        """Return the variables that tell PostgreSQL's own programs where the database is, and its password."""
+        url = self._url
+        places = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+        # What the URL's query says goes before the rest, as the drivers have it.
+        told = {**places, "database": url.database, **url.query}
+        known = (*places, "database", "sslmode", "sslrootcert", "sslcert", "sslkey")
+        return {f"PG{name.upper()}": str(told[name]) for name in known if told.get(name)}
+
     def inspector(self) -> Any:
         with self.translated(connected=True):
             return sa.inspect(self._engine_of_connection())
@@ -234,12 +246,12 @@ class Database:
             yield
         except (sa.exc.DBAPIError, sa.exc.InterfaceError) as error:
             explained = explain(error, self.name, connected, self.user)
-            raise type(explained)(self._scrub(explained)) from None
+            raise type(explained)(self.scrub(explained)) from None
         except (sa.exc.SQLAlchemyError, ValueError) as error:
             # ValueError: a value that its column's type cannot hold, such as a date in another form
-            raise DatabaseError(f"{self.name}: {self._scrub(error)}") from None
+            raise DatabaseError(f"{self.name}: {self.scrub(error)}") from None
 
-    def _scrub(self, error: Exception) -> str:
+    def scrub(self, error: Exception | str) -> str:
         """Return the text of *error* without the password in any of the ways it may be spelt."""
         text = str(error)
         secret = str(self._url.password or "")

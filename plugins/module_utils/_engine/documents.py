@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .reclaim import ReclaimResult
     from .sizes import Size
     from .statistics import Share, Statistics
+    from .supporting import SupportResult
     from .zombies import ZombieResult
 
 Document = dict[str, Any]
@@ -117,6 +118,24 @@ def reclaim_document(result: ReclaimResult) -> Document:
         "reclaimed_bytes": result.reclaimed_bytes,
         "steps": result.steps,
         "skipped": result.skipped,
+        "notes": result.notes,
+        "indexes": [
+            {
+                "name": one.name,
+                "size_bytes": one.size_bytes,
+                "free_percent": round(one.free_percent, 1),
+                "estimate": one.estimate,
+            }
+            for one in result.indexes
+        ],
+        "held_back_by": [asdict(one) for one in result.held_back_by],
+    }
+
+
+def support_document(result: SupportResult) -> Document:
+    return {
+        "changed": result.changed,
+        "indexes": [{**asdict(index), "columns": list(index.columns)} for index in result.indexes],
     }
 
 

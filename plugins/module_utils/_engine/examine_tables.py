@@ -59,7 +59,7 @@ def _indexes(record: RecordTable) -> Iterator[Finding]:
             yield warning(
                 "index_missing",
                 f"No index of {record.name} begins with {column.name}, so a purge by age reads the whole table.",
-                f"Create an index on {record.name} ({column.name}).",
+                f"Create an index on {record.name} ({column.name}), as fleetops.celery.results_index does.",
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .database import Database
 from .errors import DatabaseError, UsageError
+from .indexes import list_indexes
 from .libraries import sa
 from .profiles import PROFILES, Profile
 
@@ -68,7 +69,7 @@ class RecordTable:
         return self.primary_key[0] if self.primary_key else self.column("status")
 
     def leads_index(self, column: Any) -> bool:
-        """Whether an index begins with *column*, so that the server can walk along it."""
+        """Whether an index of the whole table begins with *column*, so that the server can walk along it."""
         leading = [tuple(self.table.primary_key.columns)] + [tuple(index.columns) for index in self.table.indexes]
         return any(columns and columns[0] is column for columns in leading)
 
@@ -87,8 +88,8 @@ class RecordTable:
 def reflect(database: Database, name: str) -> Any:
     """Return the table called *name* (``table`` or ``schema.table``); ``None`` if there is none.
 
-    It knows its columns, its primary key and its indexes. SQLAlchemy's own ``autoload_with`` would ask for all that a
-    table has, which takes several times as long.
+    It knows its columns, its primary key and its complete indexes. SQLAlchemy's own ``autoload_with`` would ask for all
+    that a table has, which takes several times as long.
     """
     schema, _dot, bare = name.rpartition(".")
     where = {"table_name": bare, "schema": schema or None}
@@ -104,7 +105,7 @@ def reflect(database: Database, name: str) -> Any:
             if not columns:
                 return None  # SQLAlchemy 1.4 raises nothing on SQLite
             key = inspector.get_pk_constraint(**where)["constrained_columns"]
-            indexes = inspector.get_indexes(**where)
+            indexes = list_indexes(connection, bare, schema or None)
     table = sa.Table(
         bare,
         sa.MetaData(),
@@ -113,9 +114,9 @@ def reflect(database: Database, name: str) -> Any:
         schema=schema or None,
     )
     for index in indexes:
-        # None stands for an expression.
-        if None not in index["column_names"]:
-            sa.Index(index["name"], *(table.c[column] for column in index["column_names"]))
+        columns = [table.c[column] for column in index.columns if column is not None]
+        if index.complete and len(columns) == len(index.columns):
+            sa.Index(index.name, *columns)
     return table
 
 

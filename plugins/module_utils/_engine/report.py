@@ -14,10 +14,12 @@ from .durations import format_duration
 
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .census import Census
+    from .indexes import Index
     from .purge import PurgeResult
     from .reclaim import ReclaimResult
     from .sizes import Size
     from .statistics import Share, Statistics
+    from .supporting import SupportingIndex, SupportResult
     from .zombies import ZombieResult
 
 _STRATEGIES = {
@@ -135,17 +137,36 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
 
 def reclaim_report(result: ReclaimResult) -> Lines:
     if not result.steps:
-        return [f"{result.table}: nothing to reclaim, {result.skipped}"]
-    done = ", ".join(result.steps)
-    if result.check:
-        return [f"{result.table}: would run {done} (size {_size(result.before)})"]
+        lines = [f"{result.table}: nothing to reclaim, {result.skipped}"]
+    elif result.check:
+        lines = [f"{result.table}: would run {', '.join(result.steps)} (size {_size(result.before)})"]
+    else:
+        lines = [f"{result.table}: {', '.join(result.steps)}, {', '.join(_gains(result))}"]
+        if result.skipped:
+            lines.append(f"  Left out: {result.skipped}")
+    lines += [f"  Note: {note}" for note in result.notes]
+    if result.held_back_by:
+        lines.append(f"  Keeps dead rows from being removed: {result.held_back_by[0].describe()}")
+    return lines
+
+
+def _gains(result: ReclaimResult) -> Lines:
     words = [f"size {_size(result.before)} → {_size(result.after)}"]
     if result.reclaimed_bytes:
         words.append(f"{format_bytes(result.reclaimed_bytes)} returned to the disk")
     freed = (result.before.dead_rows or 0) - (result.after.dead_rows or 0)
     if freed > 0 and not result.reclaimed_bytes:
         words.append(f"the space of {freed:,} dead rows can be used again")
-    return [f"{result.table}: {done}, {', '.join(words)}"]
+    return words
+
+
+def support_report(result: SupportResult) -> Lines:
+    made = [index for index in result.indexes if index.created]
+    if not made:
+        return [f"{result.table}: no index is missing"]
+    count = f"{len(made)} index{'' if len(made) == 1 else 'es'}"
+    lines = [f"{result.table}: {'would make' if result.check else 'made'} {count}"]
+    return lines + [f"  - {_index(index, index.table)}" for index in made]
 
 
 def census_diff(table: str, before: Census, after: Census) -> dict[str, Any]:
@@ -169,6 +190,23 @@ def size_diff(result: ReclaimResult) -> dict[str, Any]:
         "before": before,
         "after": after,
     }
+
+
+def index_diff(result: SupportResult) -> dict[str, Any]:
+    """Return the indexes before and after, as ``--diff`` shows them."""
+    before = [_index(index, table) for table, indexes in result.before.items() for index in indexes]
+    made = [_index(index, index.table) for index in result.indexes if index.created]
+    return {
+        "before_header": result.table,
+        "after_header": result.table,
+        "before": "".join(f"{line}\n" for line in before),
+        "after": "".join(f"{line}\n" for line in [*before, *made]),
+    }
+
+
+def _index(index: Index | SupportingIndex, table: str) -> str:
+    columns = ", ".join(column or "…" for column in index.columns)
+    return f"{index.name} on {table} ({columns}){f' where {index.where}' if index.where else ''}"
 
 
 def _census_text(census: Census) -> str:

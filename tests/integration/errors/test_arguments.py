@@ -32,7 +32,7 @@ DAY = 86_400.0
 TASKS: Arguments = {"profile": "processing_tasks"}
 CELERY: Arguments = {"profile": "celery_database"}
 SESSIONS: Arguments = {"profile": "reading_sessions"}
-EVERY_MODULE = ("results_info", "results_purge", "zombie_fail", "results_vacuum")
+EVERY_MODULE = ("results_index", "results_info", "results_purge", "zombie_fail", "results_vacuum")
 RULES_OF = {"results_info": "zombie_rules", "results_purge": "rules", "zombie_fail": "rules"}
 ZOMBIE = {"statuses": ["RUNNING"], "older_than": "24h"}
 
@@ -139,6 +139,10 @@ def _cases() -> list[Any]:
     case(purge, "batch-size", {**TASKS, "batch_size": -5}, "batch_size must be at least 1")
     case(purge, "max-percent", {**TASKS, "max_percent": 101}, "max_percent must lie between 0 and 100")
     case(purge, "max-percent-reached", {**TASKS, "max_percent": 10}, "6 of 12 rows", "50.0 %", "Nothing was deleted")
+    for text in ("-1s", "soon"):
+        case(
+            "results_index", f"lock_timeout-{text}", {**TASKS, "lock_timeout": text}, "lock_timeout", f"'{text}'", "90s"
+        )
     for option in ("time_budget", "pause", "lock_timeout"):
         for text in ("-1s", "soon"):
             case(purge, f"{option}-{text}", {**TASKS, option: text}, option, f"'{text}'", "90s")
@@ -150,7 +154,8 @@ def _cases() -> list[Any]:
     case(zombies, "celery-success", readable, "SUCCESS", "celery_taskmeta", "FAILURE and REVOKED")
     case("results_info", "period", {**TASKS, "period": "-1h"}, "period: '-1h'", "24h")
     case("results_info", "top", {**TASKS, "top": -1}, "top must not be negative")
-    case(vacuum, "mode", {**TASKS, "mode": "freeze"}, "mode", "auto, vacuum, analyze, full", "freeze")
+    case(vacuum, "mode", {**TASKS, "mode": "freeze"}, "mode", "auto, vacuum, analyze, reindex, full", "freeze")
+    case(vacuum, "reindex", {**TASKS, "mode": "reindex"}, "SQLite", "use mode vacuum")
     case(vacuum, "full", {**TASKS, "mode": "full"}, "locks processing_tasks", "set confirm", "processing_tasks")
     case(vacuum, "full-confirm", {**TASKS, "mode": "full", "confirm": "tasks"}, "set confirm")
     for percent in (-1, 101):

@@ -22,7 +22,7 @@ RunModule = Callable[..., ModuleRun]
 Arguments = dict[str, Any]
 
 DAY = 86_400.0
-EVERY_MODULE = ("results_info", "results_purge", "zombie_fail", "results_vacuum")
+EVERY_MODULE = ("results_index", "results_info", "results_purge", "zombie_fail", "results_vacuum")
 TASKS: Arguments = {"profile": "processing_tasks"}
 ADVICE = "Check that the server runs, and host, port, database, user and password."
 
@@ -104,6 +104,7 @@ def test_a_user_who_may_only_read_is_told_what_is_missing(
     [
         ("postgresql", "vacuum"),
         ("postgresql", "analyze"),
+        ("postgresql", "auto"),
         ("postgresql", "full"),
         ("mariadb", "auto"),
         ("mariadb", "full"),

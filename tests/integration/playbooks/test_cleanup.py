@@ -209,6 +209,19 @@ def test_high_frequency_tasks_limits_and_a_choice_of_hosts(fleet: Fleet, run_pla
     assert all("steps" not in result for result in run.results("results_vacuum", "clip"))
 
 
+def test_missing_indexes_are_made_where_that_is_asked_for(fleet: Fleet, run_playbook: RunPlaybook) -> None:
+    fleet.own["clip"] = {"cleanup_indexes": True}
+    playbook = fleet.playbook()
+    plan = run_playbook(playbook, fleet.inventory, {"celery_hosts": "shop,clip"}, check=True)
+    done = run_playbook(playbook, fleet.inventory, {"celery_hosts": "shop,clip"})
+    for run, words in ((plan, "would make"), (done, "made")):
+        assert f"processing_tasks: {words} 2 indexes" in _report(run, "clip")
+        assert not any("index" in line for line in _report(run, "shop") if "REINDEX" not in line and "Size" not in line)
+    again = run_playbook(playbook, fleet.inventory, {"celery_hosts": "shop,clip"})
+    assert _changed(again) == {"shop": 0, "clip": 0}
+    assert "processing_tasks: no index is missing" in _report(again, "clip")
+
+
 def test_a_host_whose_database_is_away_fails_and_the_others_go_on(fleet: Fleet, run_playbook: RunPlaybook) -> None:
     away = sa.make_url(fleet.databases["shop"].url).set(port=free_port())
     fleet.own["shop"] = {"celery_database_url": away.render_as_string(hide_password=False).replace("+", "%2B")}
@@ -235,6 +248,7 @@ WRONG = [
     pytest.param({"cleanup_tables": [{"profile": "sidekiq"}]}, ["profile", "processing_tasks"], id="profile"),
     pytest.param({"cleanup_tables": [{"rules": []}]}, ["cleanup_tables", "rules", "purge_rules"], id="key"),
     pytest.param({"cleanup_limits": {"max_rows": "many"}}, ["max_rows", "int"], id="type"),
+    pytest.param({"cleanup_indexes": "perhaps"}, ["cleanup_indexes", "bool"], id="indexes"),
     pytest.param({"cleanup_limits": {"rows": 5}}, ["cleanup_limits", "rows", "max_rows"], id="limit"),
     pytest.param({"cleanup_tables": [{"vacuum": {"mode": "freeze"}}]}, ["mode", "auto, vacuum"], id="vacuum"),
 ]

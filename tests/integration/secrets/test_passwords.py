@@ -30,6 +30,7 @@ MODULES: list[tuple[str, dict[str, Any]]] = [
     ("results_info", TASKS),
     ("results_purge", TASKS),
     ("zombie_fail", TASKS),
+    ("results_index", TASKS),
     ("results_vacuum", TASKS),
 ]
 

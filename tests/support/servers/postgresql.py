@@ -57,6 +57,13 @@ def find_binaries() -> Path:
     return found
 
 
+def _packaged_binaries() -> Path:
+    found = _system_binaries()
+    if found is None:
+        raise MissingPart("the system's PostgreSQL server, with its extensions: apt install postgresql")
+    return found
+
+
 def _readable_binaries(binaries: Path, folder: Path) -> Path:
     """Root's virtual environment may be closed to the server's user: then the wheel's files are copied out of it."""
     root = binaries.parent.parent
@@ -71,13 +78,16 @@ def _readable_binaries(binaries: Path, folder: Path) -> Path:
 
 
 class PostgreSQL(DatabaseServer):
-    """A server of our own. `settings` go on its command line, over those that make it fast."""
+    """A server of our own. `settings` go on its command line, over those that make it fast.
+
+    `packaged` is the system's server, which has the extensions that the wheel lacks.
+    """
 
     kind = "postgresql"
 
-    def __init__(self, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, settings: dict[str, str] | None = None, *, packaged: bool = False) -> None:
         super().__init__()
-        binaries = find_binaries()
+        binaries = _packaged_binaries() if packaged else find_binaries()
         self.folder = new_folder("pg")
         self.passwords = {role: secrets.token_hex(8) + PASSWORD_TAIL for role in (OWNER, VIEWER, ADMIN)}
         try:
