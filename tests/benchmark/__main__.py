@@ -79,6 +79,9 @@ def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator
                 yield from subjects.speed(server, template, rows, options.rounds)
                 if rows == min(many, most):
                     yield from subjects.memory(server, small, template, (few, rows))
+                    yield from subjects.reclaiming(server, template, rows, options.rounds)
+                if rows == max(sizes):
+                    yield from subjects.writing(server, template, rows)
     rows = min(LISTENED_ROWS, most)
     with _filled(server, rows) as template:
         yield from subjects.listeners(server, template, rows, options.rounds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ class Transactions:
         self.longest = max(self.longest, time.perf_counter() - self._began)
 
 
-def clean(database: Database, older_than: str) -> PurgeResult:
+def clean(database: Database, older_than: str, exclusive_lock: float | None = None) -> PurgeResult:
     record = RecordTable(database, find_profile("django_celery_results"))
-    return purge(database, record, parse_purge_rules([{"older_than": older_than}]), Limits())
+    allowed = timedelta(seconds=exclusive_lock) if exclusive_lock else None
+    return purge(database, record, parse_purge_rules([{"older_than": older_than}]), Limits(), exclusive_lock=allowed)
 
 
 def peak_bytes() -> int:
@@ -56,7 +58,7 @@ def main() -> None:
         clean(database, "9999d")
         transactions = Transactions()
         began = time.perf_counter()
-        result = clean(database, order["older_than"])
+        result = clean(database, order["older_than"], order.get("exclusive_lock"))
         seconds = time.perf_counter() - began
     if result.progress.ended_early:
         raise SystemExit(f"it stopped early: {result.progress.reason}")

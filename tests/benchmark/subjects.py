@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import contest
 import tasks
 import ways
+import writers
 from programs import Measured
 from report import Line, Target, mebibytes, seconds
 from server import DurablePostgreSQL
@@ -21,6 +22,8 @@ ACCEPTANCE = 1_000_000
 _AS_FAST = Target(at_most=1.25)
 _UNDISTURBED = Target(at_most=1.2)
 _TEN_TIMES = Target(at_least=10)
+_HALF_AS_LONG = Target(at_most=0.5)
+_THREE_TIMES = Target(at_most=3)
 _SHORT = Target(at_most=1)
 _NO_GROWTH = Target(at_most=1.15)
 _TWICE = Target(at_most=2)
@@ -53,6 +56,28 @@ def listeners(server: DurablePostgreSQL, template: Database, rows: int, rounds: 
         measured = contest.measure(server, template, contestants, rounds, pinned)
         what = f"delete_expired with a receiver, {_half(rows)}{', snapshot held' if pinned else ''}"
         yield _times(what, measured["heard"], "purge", measured["purge"], _TEN_TIMES)
+
+
+def reclaiming(server: DurablePostgreSQL, template: Database, rows: int, rounds: int) -> Iterator[Line]:
+    """A purge of nine rows in ten that returns the space, against what people do for it."""
+    contestants = {
+        "purge": ways.rewrite,
+        "DELETE and VACUUM": ways.delete_and_vacuum,
+        "DELETE and VACUUM FULL": ways.delete_and_vacuum_full,
+    }
+    measured = contest.measure(server, template, contestants, rounds, pinned=False)
+    ours = measured.pop("purge")
+    for name, other in measured.items():
+        target = _HALF_AS_LONG if name.endswith("FULL") else None
+        yield _times(f"purge with the table rewritten, 90 % of {rows:,} rows", ours, name, other, target)
+
+
+def writing(server: DurablePostgreSQL, template: Database, rows: int) -> Iterator[Line]:
+    """The wait of a worker that stores results beside a purge, against its wait at rest."""
+    with server.copy(template) as database:
+        at_rest, beside = writers.waits(database, ways.purge)
+    what = f"p99 of a worker's writes beside a purge, {_half(rows)}"
+    yield Line(what, _milliseconds(beside), "at rest", _milliseconds(at_rest), beside / at_rest, _THREE_TIMES)
 
 
 def memory(server: DurablePostgreSQL, small: Database, large: Database, rows: tuple[int, int]) -> Iterator[Line]:
@@ -90,6 +115,10 @@ def _times(what: str, ours: Measured, against: str, other: Measured, target: Tar
 
 def _ratio(what: str, ours: float, against: str, other: float, target: Target | None) -> Line:
     return Line(what, seconds(ours), against, seconds(other), ours / other, target)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{1000 * value:.1f} ms"
 
 
 def _half(rows: int) -> str:
