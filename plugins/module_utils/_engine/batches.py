@@ -18,14 +18,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .axes import Axis, comparable
 from .database import Database
 from .durations import parse_duration
 from .errors import DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
-from .gates import Gatekeeper, Gates, parse_gates
 from .libraries import sa
+
+if TYPE_CHECKING:
+    from .gates import Gatekeeper, Gates
 
 TARGET_SECONDS = 0.25
 _FIRST_SIZE = 10_000
@@ -52,7 +54,7 @@ class Limits:
     batch_size: int | None = None
     pause: timedelta | None = None
     stop_file: str | None = None
-    gates: Gates = field(default_factory=Gates)
+    gates: Gates | None = None
 
 
 @dataclass
@@ -302,5 +304,12 @@ def parse_limits(document: Mapping[str, Any]) -> Limits:
         batch_size=document.get("batch_size"),
         pause=parse_duration(pause, "pause") if pause is not None else None,
         stop_file=document.get("stop_file"),
-        gates=parse_gates(document.get("gates") or {}),
+        gates=_parse_gates(document["gates"]) if document.get("gates") else None,
     )
+
+
+def _parse_gates(document: Mapping[str, Any]) -> Gates:
+    # Loaded only where it is needed: most runs have no gates.
+    from .gates import parse_gates
+
+    return parse_gates(document)

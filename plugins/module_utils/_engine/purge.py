@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .batches import DRAINED, Limits, Progress, Walker, free_rows, telling_what_was_done
 from .census import Census, take_census, take_totals
@@ -18,7 +18,6 @@ from .clock import Clock
 from .database import Database
 from .errors import UsageError
 from .estimates import estimate_matching
-from .gates import Gatekeeper
 from .libraries import sa
 from .pace import Pace, follow
 from .pointed_at import PointedAt
@@ -30,6 +29,9 @@ from .selection import Selection, select_rows
 from .statuses import Statuses
 from .stillness import Stillness
 from .strategy import Strategy
+
+if TYPE_CHECKING:
+    from .gates import Gatekeeper
 
 _ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
 
@@ -152,8 +154,7 @@ class _Purge:
         self._conditions = [self._rehearsal.condition(one) for one in self._selections]
         self._related = RelatedTables(database, record, rules, clock, chords)
         self._progress = Progress()
-        gatekeeper = Gatekeeper(database, record.table, limits.gates)
-        self._walker = Walker(database, limits, self._progress, self._related.count_batch, gatekeeper)
+        self._walker = Walker(database, limits, self._progress, self._related.count_batch, self._gatekeeper())
 
     def run(self, check: bool, by_status: bool, watch: Callable[[Pace], None] | None) -> PurgeResult:
         self._pointed_at.refuse(sa.or_(*self._conditions))
@@ -236,6 +237,14 @@ class _Purge:
             return selection
         return replace(selection, beside_status=sa.and_(selection.beside_status, keep))
 
+    def _gatekeeper(self) -> Gatekeeper | None:
+        if self._limits.gates is None:
+            return None
+        # Loaded only where it is needed: most runs have no gates.
+        from .gates import Gatekeeper
+
+        return Gatekeeper(self._database, self._record.table, self._limits.gates)
+
     def _note_missing_names(self, counts: list[RuleCount]) -> None:
         by_name = [one for one in counts if one.rule.tasks and not one.matched]
         if not by_name:
@@ -271,7 +280,7 @@ class _Purge:
                 count.deleted = number
             self._progress.changed += sum(deleted)
             self._progress.batches += bool(deleted)
-        stillness = Stillness(self._database, self._record.table)
+        stillness: Stillness | None = None
         for selection, count in zip(self._selections, counts):
             for round_number in range(_ROUNDS):
                 # Asked again after the walk: rows that came to match behind it belong to this run
@@ -281,10 +290,11 @@ class _Purge:
                 walked = round_number > 0
                 if walked and self._walker.locked_out:
                     break
-                undisturbed = walked and stillness.unbroken(self._progress.writes)
+                undisturbed = stillness is not None and walked and stillness.unbroken(self._progress.writes)
                 count.drained = undisturbed or not self._left(selection)
                 if count.drained:
                     break
+                stillness = stillness or Stillness(self._database, self._record.table)
                 self._walk(selection, count)
 
     def _walk(self, selection: Selection, count: RuleCount) -> None:
