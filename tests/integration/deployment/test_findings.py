@@ -88,7 +88,8 @@ def test_celerys_own_tables_lack_the_index_until_5_6_3(
     database = make_database(old_celery_tables)
     found = findings(fork_module, database.url)
     assert set(found) == {"index_missing"}
-    assert found["index_missing"]["fix"] == "Create an index on celery_taskmeta (date_done)."
+    fix = "Create an index on celery_taskmeta (date_done), as fleetops.celery.results_index does."
+    assert found["index_missing"]["fix"] == fix
     database.execute("CREATE INDEX by_date ON celery_taskmeta (date_done)")
     assert findings(fork_module, database.url) == {}
 

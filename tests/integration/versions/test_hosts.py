@@ -35,6 +35,7 @@ TASKS = """
 - fleetops.celery.deployment_info:
 - fleetops.celery.results_info:
 - fleetops.celery.results_info: {profile: reading_sessions}
+- fleetops.celery.results_index: {profile: reading_sessions}
 - fleetops.celery.zombie_fail: {profile: reading_sessions}
 - fleetops.celery.zombie_fail:
 - fleetops.celery.results_purge: {batch_size: 100}
@@ -58,6 +59,8 @@ PLAYBOOK = """
 def _records(database: Database) -> None:
     create_django_celery_beat(database)
     create_reading_sessions(database)
+    on = " ON reading_sessions" if database.kind == "mariadb" else ""
+    database.execute(f"DROP INDEX idx_reading_sessions_cleanup{on}")
     json_result = {"task_id": UniqueText(), "content_type": "application/json", "content_encoding": "utf-8"}
     old = {**json_result, "date_created": Ago(30 * DAY), "date_done": Ago(30 * DAY)}
     new = {**json_result, "date_created": Ago(DAY / 2), "date_done": Ago(DAY / 2)}
@@ -102,8 +105,8 @@ def test_modules_work_under_the_libraries_of_a_host(
 
 
 NAMES = (
-    "deployment_info", "results_info", "zombie_fail", "results_purge", "results_vacuum", "backend_cleanup",
-    "periodic_task",
+    "deployment_info", "results_index", "results_info", "zombie_fail", "results_purge", "results_vacuum",
+    "backend_cleanup", "periodic_task",
 )  # fmt: skip
 
 
@@ -114,6 +117,8 @@ def _check(kind: str, database: Database, results: dict[str, list[dict[str, Any]
     assert (statistics["total"], statistics["overdue"]) == (462, [{"rule": "started", "count": 7}])
     assert statistics["size_bytes"] > 0
     assert sessions["sessions"]["total_active"] == 4
+    (indexed,) = results["results_index"]
+    assert [(one["name"], one["created"]) for one in indexed["indexes"]] == [("ix_reading_sessions_abandoned", True)]
     closed, failed = results["zombie_fail"]
     assert (closed["ended"], failed["ended"]) == (4, 7)
     first, second = results["results_purge"]
