@@ -71,6 +71,7 @@ def purge_document(result: PurgeResult) -> Document:
         "batches": result.progress.batches,
         "duration_seconds": round(seconds, 3),
         "rows_per_second": round(result.deleted / seconds) if seconds > 0 else 0,
+        "archive": asdict(result.archive) if result.archive else None,
     }
 
 

@@ -111,6 +111,12 @@ def purge_report(result: PurgeResult) -> Lines:
             f"  {result.progress.batches:,} batches in {result.seconds:.1f} s, "
             f"size {_size(result.before.size)} → {_size(result.after.size)}"
         )
+    if result.archive:
+        archive = result.archive
+        lines.append(
+            f"  {_records(archive.rows)} archived, {format_bytes(archive.bytes)} of {archive.compression}: "
+            f"{archive.manifest}"
+        )
     return lines
 
 
