@@ -43,7 +43,7 @@ def describe_table(database: Database, record: RecordTable, table: Any) -> Archi
     profile = record.profile
     known = next((one for one in (profile, *profile.followers) if one.table == table.fullname), None)
     words = {word: name for word, name in known.columns.items() if name in table.c} if known else {}
-    key = [column.name for column in table.primary_key.columns]
+    key = [column.name for column in table.primary_key]
     return ArchivedTable(
         name=table.fullname,
         columns=[column_document(database, column) for column in table.c],

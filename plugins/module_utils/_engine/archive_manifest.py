@@ -148,6 +148,18 @@ def read_lines(file: IO[bytes], compression: str, end: int | None = None) -> Ite
         yield from map(parse_line, lines)
 
 
+def last_complete(file: IO[bytes], manifest: Manifest) -> int:
+    """Return where the last complete member ends, counted or not."""
+    end = manifest.bytes
+    file.seek(end)
+    try:
+        for _text, offset in read_members(file, manifest.compression):
+            end = offset or end
+    except ArchiveError:
+        pass  # what a crash left
+    return end
+
+
 def parse_line(line: bytes) -> tuple[str, Values]:
     name, *values = json.loads(line)
     return name, values

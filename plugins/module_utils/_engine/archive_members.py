@@ -107,4 +107,4 @@ def _zstd() -> Any:
             return import_module(name)
         except ImportError:
             continue
-    raise MissingLibraryError("A library for zstd", "zstandard", ["python3-zstandard"])
+    raise MissingLibraryError("zstd, which archive asks for,", "zstandard", ["python3-zstandard"], by_role=False)

@@ -79,7 +79,7 @@ def _any_is_there(database: Database, manifest: Manifest, lines: list[bytes]) ->
 
 def _one_is_there(database: Database, table: ArchivedTable, rows: list[Values]) -> bool:
     schema, _dot, bare = table.name.rpartition(".")
-    columns = [sa.column(name) for name in table.identity]
+    columns: list[Any] = [sa.column(name) for name in table.identity]
     places = table.places(table.identity)
     forms = [table.columns[place]["form"] for place in places]
     wanted = [[as_it_is(bound(row[place], form)) for place, form in zip(places, forms)] for row in rows]

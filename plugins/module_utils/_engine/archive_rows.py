@@ -54,7 +54,7 @@ def delete_into(database: Database, connection: Any, table: Any, condition: Any,
     if _returns_deleted(connection):
         rows = connection.execute(sa.delete(table).where(condition).returning(*columns))
         return _hand_on(database, table, rows, receive)
-    key = list(table.primary_key.columns) or list(table.c)
+    key = list(table.primary_key) or list(table.c)
     if database.kind == "sqlite":
         # Its driver opens the transaction only here, and nobody else may write between the two statements.
         connection.execute(sa.delete(table).where(sa.false()))

@@ -53,7 +53,9 @@ class MissingLibraryError(CleanupError):
         """*by_role* tells whether the role prerequisites installs it."""
         self.library = library
         having = f" (only {found} is there)" if found else ""
-        role = "The role fleetops.celery.prerequisites installs it; or install it by hand: " if by_role else "Install it: "
+        role = (
+            "The role fleetops.celery.prerequisites installs it; or install it by hand: " if by_role else "Install it: "
+        )
         super().__init__(
             f"{library} cannot be imported by {sys.executable}{having}. {role}"
             f"pip install '{requirement}' for that interpreter, "

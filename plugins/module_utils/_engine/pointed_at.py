@@ -27,9 +27,7 @@ class PointedAt:
     :param archived: the rows that go are archived, so none may go by a foreign key, unseen
     """
 
-    def __init__(
-        self, database: Database, record: RecordTable, choice: str | None, *, archived: bool = False
-    ) -> None:
+    def __init__(self, database: Database, record: RecordTable, choice: str | None, *, archived: bool = False) -> None:
         self._database = database
         self._record = record
         self._choice = choice or (FOLLOW if record.profile.children else FAIL)
@@ -81,8 +79,4 @@ class PointedAt:
     def _binding(self) -> list[Reference]:
         followed = self._record.profile.children if self._choice == FOLLOW else ()
         known = {child.table.rpartition(".")[2] for child in followed}
-        return [
-            one
-            for one in self.references
-            if (self._archived or not one.gives_way) and one.table not in known
-        ]
+        return [one for one in self.references if (self._archived or not one.gives_way) and one.table not in known]
