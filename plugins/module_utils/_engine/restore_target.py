@@ -38,9 +38,11 @@ class Target:
             self._described = inspector.get_columns(**where)
             primary = tuple(inspector.get_pk_constraint(**where)["constrained_columns"])
             unique = [tuple(one["column_names"]) for one in inspector.get_unique_constraints(**where)]
+            # Of the constraints that SQLite keeps as text, SQLAlchemy does not understand all; it knows their indexes.
+            more = {"include_auto_indexes": True} if database.kind == "sqlite" else {}
             unique += [
                 tuple(index["column_names"])
-                for index in inspector.get_indexes(**where)
+                for index in inspector.get_indexes(**where, **more)
                 # A partial index or one of an expression says nothing of its columns' values.
                 if index["unique"] and None not in index["column_names"] and not _partial(index)
             ]
