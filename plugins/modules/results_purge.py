@@ -163,6 +163,26 @@ options:
     description: How long a batch waits for rows that other sessions hold before it goes around them.
     type: str
     default: 2s
+  archive:
+    description:
+      - Where rows are archived before they are deleted. Not archived where not given.
+      - Each run writes one file of compressed JSON lines and its manifest, with mode V(0600). What is deleted and what is archived are the same rows,
+        even where the run is killed. M(fleetops.celery.results_restore) puts them back.
+      - Rows that would go by another table's foreign key, with C(ON DELETE CASCADE), are never in an archive, so they count as O(referenced) says.
+      - Nothing is written in check mode, nor where nothing is deleted.
+    type: dict
+    suboptions:
+      path:
+        description: An existing folder on the host where the module runs.
+        type: path
+        required: true
+      compression:
+        description:
+          - V(zstd) needs Python 3.14 or the package C(zstandard).
+          - V(auto) takes V(zstd) where it is available, else V(gzip).
+        type: str
+        choices: [auto, gzip, zstd]
+        default: auto
 notes:
   - While it deletes, the controller shows how many rows are done, how many there are to do, and how long that will take. It reads this every two
     seconds from a file on the host, and less often where more than five hosts run at once.
@@ -170,6 +190,7 @@ notes:
   - Nothing is shown in check mode, with C(no_log) and for a task that is not polled.
 seealso:
   - module: fleetops.celery.results_info
+  - module: fleetops.celery.results_restore
   - module: fleetops.celery.results_vacuum
 """
 
@@ -223,6 +244,12 @@ EXAMPLES = r"""
       - older_than: 7d
     strategy: auto
     exclusive_lock: 30s
+
+- name: Archive what is deleted
+  fleetops.celery.results_purge:
+    database_url: postgresql://shop:secret@127.0.0.1/shop
+    archive:
+      path: /var/backups/shop
 
 - name: Delete everything
   fleetops.celery.results_purge:
@@ -342,6 +369,17 @@ rows_per_second:
   returned: success
   type: int
   sample: 1060
+archive:
+  description:
+    - What was archived, with the rows of the tables beside it. C(manifest) is the file to restore from, C(bytes) the size of the compressed file.
+    - Null without O(archive), in check mode, and where nothing was deleted.
+  returned: success
+  type: dict
+  sample:
+    manifest: /var/backups/shop/django_celery_results_taskresult-20260801T031500Z-4f1a9c.manifest.json
+    rows: 248
+    bytes: 14336
+    compression: zstd
 report:
   description: The same in readable lines.
   returned: success
@@ -401,6 +439,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
             by_status=bool(module._diff),
             referenced=module.params["referenced"],
             exclusive_lock=parse_duration(exclusive_lock, "exclusive_lock") if exclusive_lock else None,
+            archive=_archive_place(module),
             watch=watch,
         )
     for note in result.notes:
@@ -410,6 +449,15 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         "report": purge_report(result),
         "diff": census_diff(result.table, result.before, result.after),
     }
+
+
+def _archive_place(module: AnsibleModule) -> Any:
+    if module.params["archive"] is None:
+        return None
+    # Loaded only where it is needed: most runs archive nothing.
+    from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
+
+    return parse_archive(module.params["archive"])
 
 
 def main() -> None:
@@ -429,6 +477,13 @@ def main() -> None:
             "gates": GATES,
             "referenced": {"type": "str", "choices": list(CHOICES)},
             "lock_timeout": {"type": "str", "default": "2s"},
+            "archive": {
+                "type": "dict",
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "compression": {"type": "str", "default": "auto", "choices": ["auto", "gzip", "zstd"]},
+                },
+            },
         },
         work,
     )

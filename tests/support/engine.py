@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import purge as purging
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import zombies
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits, parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cleanup import set_builtin_cleanup
@@ -55,6 +56,7 @@ def purge(
     pause: float | None = None,
     url: str | None = None,
     referenced: str | None = None,
+    archive: Mapping[str, Any] | None = None,
     exclusive_lock: float | None = None,
     **limits: Any,
 ) -> Document:
@@ -73,6 +75,7 @@ def purge(
             check=check,
             by_status=by_status,
             referenced=referenced,
+            archive=parse_archive(archive) if archive else None,
             exclusive_lock=timedelta(seconds=exclusive_lock) if exclusive_lock else None,
         )
     return {**purge_document(result), "report": purge_report(result), "notes": result.notes}

@@ -16,17 +16,18 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from .axes import Axis, comparable
 from .database import Database
 from .durations import parse_duration
-from .errors import DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
+from .errors import ArchiveError, DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
 from .libraries import sa
 
 if TYPE_CHECKING:
+    from .deletion import Deletion
     from .gates import Gatekeeper, Gates
 
 TARGET_SECONDS = 0.25
@@ -55,6 +56,12 @@ class Limits:
     pause: timedelta | None = None
     stop_file: str | None = None
     gates: Gates | None = None
+
+    def with_batches_of(self, most: int | None) -> Limits:
+        """Return these limits with batches of *most* rows or fewer."""
+        if most is None:
+            return self
+        return replace(self, batch_size=min(most, self.batch_size or most))
 
 
 @dataclass
@@ -87,7 +94,7 @@ def telling_what_was_done(progress: Progress, done: str) -> Iterator[None]:
     """Let an error that comes after the first batch say how many rows were *done* before it."""
     try:
         yield
-    except DatabaseError as error:
+    except (ArchiveError, DatabaseError) as error:
         if not progress.changed:
             raise
         told = type(error)(f"{error} Before that, {progress.changed:,} rows were {done} and committed.")
@@ -102,6 +109,7 @@ class Walker:
 
     :param committed: called after each batch, once it is committed
     :param gatekeeper: says what to wait for before each batch
+    :param deletion: brings the transactions of its own, where it makes the changes
     """
 
     def __init__(
@@ -111,8 +119,10 @@ class Walker:
         progress: Progress,
         committed: Callable[[], None] = lambda: None,
         gatekeeper: Gatekeeper | None = None,
+        deletion: Deletion | None = None,
     ) -> None:
         self._database = database
+        self._transaction = deletion.transaction if deletion else None
         self._limits = limits
         self.progress = progress
         self._committed = committed
@@ -193,7 +203,9 @@ class Walker:
 
     def _transact(self, condition: Any, change: Change, around_locks: bool) -> None:
         attempts: list[int] = []
-        self._database.persistently(lambda connection: attempts.append(change(connection, condition, around_locks)))
+        self._database.persistently(
+            lambda connection: attempts.append(change(connection, condition, around_locks)), self._transaction
+        )
         # Where the connection broke in a commit that had gone through, the next attempt finds nothing left.
         changed = attempts[-1] or max(attempts)
         self._committed()

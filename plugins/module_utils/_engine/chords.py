@@ -19,6 +19,7 @@ from typing import Any
 
 from .clock import Clock
 from .database import Database
+from .deletion import Deletion
 from .libraries import sa
 from .records import RecordTable, known_table
 from .rules import TERMINAL_STATUSES
@@ -89,14 +90,13 @@ class Chords:
             for row in self._database.rows(sa.select(column).where(column.in_(chunk), condition))
         ]
 
-    def delete_orphans(self) -> int:
+    def delete_orphans(self, deletion: Deletion) -> int:
         """Delete the orphans whose count has not moved since; return how many."""
         deleted = 0
         for row in self.orphans:
-            with self._database.transaction() as connection:
-                deleted += connection.execute(
-                    sa.delete(self.table).where(self.table.c.id == row.id, self.table.c.count == row.count)
-                ).rowcount
+            with deletion.transaction() as connection:
+                same = sa.and_(self.table.c.id == row.id, self.table.c.count == row.count)
+                deleted += deletion.delete(connection, self.table, same)
         return deleted
 
     def _find_orphans(self, after: timedelta) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote_plus
@@ -161,16 +161,20 @@ class Database:
                 with self.translated(), connection.begin():
                     connection.exec_driver_sql("PRAGMA query_only = OFF")
 
-    def persistently(self, work: Callable[[Any], T]) -> T:
+    def persistently(
+        self, work: Callable[[Any], T], transaction: Callable[[], AbstractContextManager[Any]] | None = None
+    ) -> T:
         """Run *work* in a transaction of its own, and again where it can be expected to succeed then.
 
         That is after a conflict with another transaction, and, unless this only reads, after the connection was lost:
         it is opened again as soon as the server is back. Where it broke in the commit, the first may have counted.
+
+        :param transaction: what makes the transactions, :meth:`transaction` where not given
         """
         conflicts = 0
         while True:
             try:
-                with self.transaction() as connection:
+                with (transaction or self.transaction)() as connection:
                     return work(connection)
             except ConflictError:
                 conflicts += 1
@@ -205,6 +209,10 @@ class Database:
                 self._configure(autocommit)
             result = autocommit.execute(statement)
             return list(result) if result.returns_rows else []
+
+    @property
+    def dialect(self) -> Any:
+        return self._connection.dialect
 
     def quote(self, table: Any) -> str:
         """Return *table*'s name as SQL, quoted by SQLAlchemy."""

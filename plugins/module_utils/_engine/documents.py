@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .census import Census
     from .purge import PurgeResult
     from .reclaim import ReclaimResult
+    from .restore import RestoreResult
     from .sizes import Size
     from .statistics import Share, Statistics
     from .supporting import SupportResult
@@ -71,6 +72,7 @@ def purge_document(result: PurgeResult) -> Document:
         "batches": result.progress.batches,
         "duration_seconds": round(seconds, 3),
         "rows_per_second": round(result.deleted / seconds) if seconds > 0 else 0,
+        "archive": asdict(result.archive) if result.archive else None,
     }
 
 
@@ -136,6 +138,16 @@ def support_document(result: SupportResult) -> Document:
     return {
         "changed": result.changed,
         "indexes": [{**asdict(index), "columns": list(index.columns)} for index in result.indexes],
+    }
+
+
+def restore_document(result: RestoreResult) -> Document:
+    return {
+        "changed": result.restored > 0,
+        "restored": result.restored,
+        "skipped": result.skipped,
+        "tables": [asdict(one) for one in result.tables],
+        "manifests": result.manifests,
     }
 
 

@@ -40,15 +40,24 @@ class StatementTimeoutError(DatabaseError):
     """The server ended a statement that took too long."""
 
 
+class ArchiveError(CleanupError):
+    """An archive cannot be written, or is not what its manifest says."""
+
+
 class MissingLibraryError(CleanupError):
     """A Python library is missing in this interpreter."""
 
-    def __init__(self, library: str, requirement: str, packages: list[str], found: str = "") -> None:
+    def __init__(
+        self, library: str, requirement: str, packages: list[str], found: str = "", *, by_role: bool = True
+    ) -> None:
+        """*by_role* tells whether the role prerequisites installs it."""
         self.library = library
         having = f" (only {found} is there)" if found else ""
+        role = (
+            "The role fleetops.celery.prerequisites installs it; or install it by hand: " if by_role else "Install it: "
+        )
         super().__init__(
-            f"{library} cannot be imported by {sys.executable}{having}. "
-            "The role fleetops.celery.prerequisites installs it; or install it by hand: "
+            f"{library} cannot be imported by {sys.executable}{having}. {role}"
             f"pip install '{requirement}' for that interpreter, "
             f"or the system package {' or '.join(packages)} for the system's Python."
         )

@@ -24,12 +24,14 @@ class PointedAt:
     """The foreign keys onto *record*, and what is to be done about them.
 
     :param choice: one of ``CHOICES``; ``None`` follows where the profile knows children, and fails elsewhere
+    :param archived: the rows that go are archived, so none may go by a foreign key, unseen
     """
 
-    def __init__(self, database: Database, record: RecordTable, choice: str | None) -> None:
+    def __init__(self, database: Database, record: RecordTable, choice: str | None, *, archived: bool = False) -> None:
         self._database = database
         self._record = record
         self._choice = choice or (FOLLOW if record.profile.children else FAIL)
+        self._archived = archived
         self.references = find_references(database, record)
 
     @property
@@ -77,4 +79,4 @@ class PointedAt:
     def _binding(self) -> list[Reference]:
         followed = self._record.profile.children if self._choice == FOLLOW else ()
         known = {child.table.rpartition(".")[2] for child in followed}
-        return [one for one in self.references if not one.gives_way and one.table not in known]
+        return [one for one in self.references if (self._archived or not one.gives_way) and one.table not in known]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .batches import DRAINED, Limits, Progress, Walker, free_rows, telling_what_was_done
@@ -16,6 +17,7 @@ from .census import Census, take_census, take_totals
 from .chords import Chords
 from .clock import Clock
 from .database import Database
+from .deletion import Deletion
 from .errors import UsageError
 from .estimates import estimate_matching
 from .libraries import sa
@@ -31,6 +33,7 @@ from .stillness import Stillness
 from .strategy import Strategy
 
 if TYPE_CHECKING:
+    from .archive import Archive, Archived, ArchivePlace
     from .gates import Gatekeeper
 
 _ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
@@ -62,6 +65,7 @@ class PurgeResult:
     progress: Progress
     seconds: float
     check: bool
+    archive: Archived | None
     strategy: str  #: ``batches``, ``rewrite`` or ``truncate``
     strategy_reason: str | None  #: why it was batches where something faster was asked for
     cautions: list[str]  #: what foreign keys cost, and take with them
@@ -97,6 +101,7 @@ def purge(
     by_status: bool = False,
     referenced: str | None = None,
     exclusive_lock: timedelta | None = None,
+    archive: ArchivePlace | None = None,
     watch: Callable[[Pace], None] | None = None,
 ) -> PurgeResult:
     """Delete the rows that *rules* select, in batches that are committed one by one.
@@ -108,6 +113,7 @@ def purge(
     :param referenced: what to do with rows that foreign keys point at, one of :data:`pointed_at.CHOICES`
     :param exclusive_lock: how long others may be locked out, to rewrite the table where most of it goes
     :param by_status: count every row by status before and after, however many there are
+    :param archive: where the rows go before they are deleted
     :param watch: is told the pace after each batch
     :raises UsageError: before anything is changed
     """
@@ -116,10 +122,11 @@ def purge(
             f"A rule with all deletes every row of {record.name}. "
             f"To confirm, set confirm to the table's name: {record.name}."
         )
-    pointed_at = PointedAt(database, record, referenced)
-    strategy = Strategy(database, record, rules, limits, exclusive_lock)
+    archived = archive is not None
+    pointed_at = PointedAt(database, record, referenced, archived=archived)
+    strategy = Strategy(database, record, rules, limits, exclusive_lock, archived=archived)
     by_status = by_status or check or limits.max_percent is not None or exclusive_lock is not None
-    purging = _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at, strategy)
+    purging = _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at, strategy, archive)
     return purging.run(check, by_status, watch)
 
 
@@ -135,6 +142,7 @@ class _Purge:
         zombie_rules: Sequence[ZombieRule],
         pointed_at: PointedAt,
         strategy: Strategy,
+        place: ArchivePlace | None,
     ) -> None:
         self._database = database
         self._record = record
@@ -143,6 +151,11 @@ class _Purge:
         self._strategy = strategy
         self._statuses = Statuses(database, record)
         clock = Clock(database, record)
+        self._place = place
+        self._deletion = Deletion(database)
+        if place is not None:
+            self._deletion = self._archive(place, rules, clock)
+            self._limits = limits = limits.with_batches_of(self._deletion.most_rows(record.table))
         everything = any(rule.all for rule in rules)
         chords = Chords(database, record, clock, self._statuses, age_of_followers(rules), everything)
         selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
@@ -152,9 +165,11 @@ class _Purge:
         self._selections = [self._unreferenced(one) for one in selections]
         self._rehearsal = Rehearsal(database, record, zombie_rules)
         self._conditions = [self._rehearsal.condition(one) for one in self._selections]
-        self._related = RelatedTables(database, record, rules, clock, chords)
+        self._related = RelatedTables(database, record, rules, clock, chords, self._deletion)
         self._progress = Progress()
-        self._walker = Walker(database, limits, self._progress, self._related.count_batch, self._gatekeeper())
+        self._walker = Walker(
+            database, limits, self._progress, self._related.count_batch, self._gatekeeper(), self._deletion
+        )
 
     def run(self, check: bool, by_status: bool, watch: Callable[[Pace], None] | None) -> PurgeResult:
         self._pointed_at.refuse(sa.or_(*self._conditions))
@@ -166,6 +181,7 @@ class _Purge:
             self._refuse_too_many(before)
         else:
             before = self._totals()
+        self._refuse_too_little_space(before, by_status)
         self._strategy.choose(before)
         if check:
             related = self._related.plan(sa.or_(*self._conditions))
@@ -174,7 +190,8 @@ class _Purge:
             if watch:
                 self._follow(watch, before.all_matched if by_status else None)
             with telling_what_was_done(self._progress, "deleted"):
-                related = self._delete(counts)
+                with self._deletion:
+                    related = self._delete(counts)
                 remaining = self._remaining(counts)
                 after = self._after(before, by_status, remaining, sum(one.deleted for one in counts))
         self._note_missing_names(counts)
@@ -190,6 +207,7 @@ class _Purge:
             progress=self._progress,
             seconds=self._progress.seconds,
             check=check,
+            archive=self._deletion.archived,
             strategy=self._strategy.name,
             strategy_reason=self._strategy.reason,
             cautions=list(self._pointed_at.notes()),
@@ -237,6 +255,14 @@ class _Purge:
             return selection
         return replace(selection, beside_status=sa.and_(selection.beside_status, keep))
 
+    def _archive(self, place: ArchivePlace, rules: Sequence[PurgeRule], clock: Clock) -> Archive:
+        # Loaded only where it is needed: most runs archive nothing.
+        from .archive import Archive
+        from .archive_contents import describe_purge, describe_table
+
+        manifest = describe_purge(self._database, self._record, rules, clock)
+        return Archive(self._database, place, manifest, partial(describe_table, self._database, self._record))
+
     def _gatekeeper(self) -> Gatekeeper | None:
         if self._limits.gates is None:
             return None
@@ -268,6 +294,16 @@ class _Purge:
                 f"{self._record.name} ({share:.1f} %), more than max_percent allows ({most:g} %). "
                 "Nothing was deleted."
             )
+
+    def _refuse_too_little_space(self, before: Census, counted: bool) -> None:
+        size = before.size.table_bytes
+        if self._place is None or self._place.lacks_space(size) is None:
+            return
+        # Not for the whole table; counting tells how much of it goes.
+        census = before if counted else self._count()
+        lacking = self._place.lacks_space(size * census.all_matched / max(census.total, 1))
+        if lacking:
+            raise UsageError(lacking)
 
     def _delete(self, counts: list[RuleCount]) -> list[RelatedCount]:
         self._delete_records(counts)
@@ -317,7 +353,7 @@ class _Purge:
 
     def _delete_rows(self, connection: Any, condition: Any) -> int:
         self._related.delete_children(connection, condition)
-        return int(connection.execute(sa.delete(self._record.table).where(condition)).rowcount)
+        return self._deletion.delete(connection, self._record.table, condition)
 
     def _remaining(self, counts: list[RuleCount]) -> int:
         """Return how many rows still match, and see that the run says why."""

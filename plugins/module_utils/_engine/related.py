@@ -21,6 +21,7 @@ from .batches import Limits, Progress, Walker
 from .chords import Chords
 from .clock import Clock
 from .database import Database
+from .deletion import Deletion
 from .libraries import sa
 from .records import RecordTable, reflect
 from .rules import PurgeRule
@@ -56,9 +57,11 @@ class RelatedTables:
         rules: Sequence[PurgeRule],
         clock: Clock,
         chords: Chords,
+        deletion: Deletion,
     ) -> None:
         self._database = database
         self._record = record
+        self._deletion = deletion
         self._chords = chords
         self._children = [
             (table, table.c[child.column])
@@ -100,8 +103,7 @@ class RelatedTables:
         """Delete the children of the records that meet *condition*, in the caller's transaction."""
         parents = self._parents(condition)
         for number, (table, column) in enumerate(self._children):
-            result = connection.execute(sa.delete(table).where(column.in_(parents)))
-            self._in_batch[number] += result.rowcount
+            self._in_batch[number] += self._deletion.delete(connection, table, column.in_(parents))
 
     def delete_rest(self, limits: Limits, stopped: bool) -> list[RelatedCount]:
         """Delete followers and orphans unless the run stopped; return all that was deleted."""
@@ -114,16 +116,15 @@ class RelatedTables:
             for follower in self._followers:
                 deleted = self._delete_follower(follower, unlimited)
                 counts.append(RelatedCount(follower.record.name, deleted, deleted))
-            deleted = self._chords.delete_orphans()
+            deleted = self._chords.delete_orphans(self._deletion)
             counts.append(RelatedCount(self._chords.name, deleted, deleted))
         return [one for one in counts if one.deleted]
 
     def _delete_follower(self, follower: _Follower, limits: Limits) -> int:
-        walker = Walker(self._database, limits, Progress())
+        walker = Walker(self._database, limits, Progress(), deletion=self._deletion)
 
         def delete(connection: Any, condition: Any, _around_locks: bool) -> int:
-            statement = sa.delete(follower.record.table).where(condition)
-            return int(connection.execute(statement).rowcount)
+            return self._deletion.delete(connection, follower.record.table, condition)
 
         for axis in follower.axes:
             walker.walk(axis, follower.rest, delete)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .indexes import Index
     from .purge import PurgeResult
     from .reclaim import ReclaimResult
+    from .restore import RestoreResult
     from .sizes import Size
     from .statistics import Share, Statistics
     from .supporting import SupportingIndex, SupportResult
@@ -111,6 +112,12 @@ def purge_report(result: PurgeResult) -> Lines:
             f"  {result.progress.batches:,} batches in {result.seconds:.1f} s, "
             f"size {_size(result.before.size)} → {_size(result.after.size)}"
         )
+    if result.archive:
+        archive = result.archive
+        lines.append(
+            f"  {_records(archive.rows)} archived, {format_bytes(archive.bytes)} of {archive.compression}: "
+            f"{archive.manifest}"
+        )
     return lines
 
 
@@ -167,6 +174,25 @@ def support_report(result: SupportResult) -> Lines:
     count = f"{len(made)} index{'' if len(made) == 1 else 'es'}"
     lines = [f"{result.table}: {'would make' if result.check else 'made'} {count}"]
     return lines + [f"  - {_index(index, index.table)}" for index in made]
+
+
+def restore_report(result: RestoreResult) -> Lines:
+    verb = "would put back" if result.check else "put back"
+    return [
+        f"{one.table}: {verb} {_records(one.restored)}"
+        + (f", {_records(one.skipped)} left as they are there" if one.skipped else "")
+        for one in result.tables
+    ] or ["No archived record is selected"]
+
+
+def restore_diff(result: RestoreResult) -> dict[str, Any]:
+    """Return what was put back as ``--diff`` shows it."""
+    return {
+        "before_header": "records put back",
+        "after_header": "records put back",
+        "before": "",
+        "after": "".join(f"{one.table}: {one.restored:,}\n" for one in result.tables if one.restored),
+    }
 
 
 def census_diff(table: str, before: Census, after: Census) -> dict[str, Any]:

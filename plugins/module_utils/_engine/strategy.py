@@ -26,6 +26,7 @@ class Strategy:
     """How one purge goes about it: as far as possible without batches, which take the rest.
 
     :param exclusive_lock: how long others may be locked out; ``None`` where they may not
+    :param archived: the rows go into an archive, which only batches do
     """
 
     def __init__(
@@ -35,8 +36,11 @@ class Strategy:
         rules: Sequence[PurgeRule],
         limits: Limits,
         exclusive_lock: timedelta | None,
+        *,
+        archived: bool = False,
     ) -> None:
         self._record = record
+        self._archived = archived
         self._limits = limits
         self._everything = any(rule.all for rule in rules)
         self._allowed = exclusive_lock or (_TO_EMPTY if self._everything else None)
@@ -67,6 +71,8 @@ class Strategy:
 
     def _unfit(self, before: Census) -> str | None:
         limits = self._limits
+        if self._archived:
+            return "rows are archived in batches"
         if limits.max_rows is not None or limits.time_budget is not None:
             return "max_rows and time_budget need batches"
         if self._record.profile.children:

@@ -1,0 +1,214 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Archiving rows as they are deleted.
+
+One run writes one file of compressed JSON lines, and a manifest. A batch is a member of the file, and
+the order of steps is what keeps every row:
+
+1. the transaction deletes rows, and their lines go into a new member at the end of the file;
+2. the member is complete and on the disk (``fsync``);
+3. the transaction commits;
+4. the manifest says that the file now counts up to there, with the rows and the checksum of all of it.
+
+What lies beyond the manifest's count is of unknown outcome: the run was killed, or lost its connection,
+between 2 and 4. A transaction is done as a whole or not at all, so one row of a member that is still in
+the table proves that nothing was deleted, and the member is cut off; otherwise it is made to count. That
+is settled before anything else is deleted from the table: here after a failed commit, and at the start of
+the next run into the folder. A restore needs no answer, as it leaves alone what is there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .archive_file import ArchiveFile
+from .archive_manifest import ENDING, ArchivedTable, Manifest, data_name, new_name
+from .archive_members import COMPRESSIONS, choose_compression
+from .archive_recovery import settle, settle_earlier
+from .archive_rows import EXACT_TEXT, delete_into
+from .database import Database
+from .deletion import Deletion
+from .errors import UsageError
+from .libraries import sa
+from .sizes import estimate_rows, table_size
+
+_MIB = 1 << 20
+#: JSON lines of records, compressed, take no more than this share of what the table takes.
+_SHARE_OF_TABLE = 0.25
+_MOST_IN_MEMORY = 16 * _MIB
+_SMALL_ROW = 1_000
+
+
+@dataclass(frozen=True)
+class ArchivePlace:
+    """Where an archive goes, and how it is compressed."""
+
+    folder: Path
+    compression: str
+
+    def lacks_space(self, table_bytes: float) -> str | None:
+        """Return what is wrong where the folder's disk cannot take rows that have *table_bytes* in their table."""
+        needed = int(table_bytes * _SHARE_OF_TABLE) + _MIB
+        free = shutil.disk_usage(self.folder).free
+        if free >= needed:
+            return None
+        return (
+            f"The archive may need {needed:,} bytes, but only {free:,} are free in {self.folder}. "
+            "Free some space or choose another folder. Nothing was deleted."
+        )
+
+
+@dataclass(frozen=True)
+class Archived:
+    """What a run archived."""
+
+    manifest: str
+    rows: int
+    bytes: int
+    compression: str
+
+
+def parse_archive(document: Mapping[str, Any] | None) -> ArchivePlace | None:
+    """Read where to archive.
+
+    :raises UsageError: when the folder cannot be written
+    :raises MissingLibraryError: when the compression is not available
+    """
+    if document is None:
+        return None
+    folder = Path(document.get("path") or "")
+    compression = document.get("compression") or "auto"
+    if compression not in COMPRESSIONS:
+        raise UsageError(f"archive: compression {compression!r} is unknown; use {', '.join(COMPRESSIONS)}.")
+    if not document.get("path"):
+        raise UsageError("archive: path is missing; it is the folder for the archive's files.")
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise UsageError(f"archive: {folder} {what}. Make the folder first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"archive: {folder} cannot be written by this user.")
+    return ArchivePlace(folder, choose_compression(compression))
+
+
+class Archive(Deletion):
+    """Deletes rows into an archive. Where nothing is deleted, no file is made.
+
+    :param manifest: what is known before the first row
+    :param describe: tells of a table what the manifest has to
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        place: ArchivePlace,
+        manifest: Manifest,
+        describe: Callable[[Any], ArchivedTable],
+    ) -> None:
+        super().__init__(database)
+        self._folder = place.folder
+        self._describe = describe
+        name = new_name(manifest.table, datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ"))
+        self.path = place.folder / f"{name}{ENDING}"
+        self.manifest = replace(manifest, file=data_name(name, place.compression), compression=place.compression)
+        self._file: ArchiveFile | None = None
+        self._rows: Counter[str] = Counter()
+        self._unsettled = False
+
+    @property
+    def archived(self) -> Archived | None:
+        """What is in the archive; ``None`` where nothing was deleted, and so nothing written."""
+        if self._file is None:
+            return None
+        manifest = self.manifest
+        return Archived(str(self.path), manifest.rows, manifest.bytes, manifest.compression)
+
+    def most_rows(self, table: Any) -> int | None:
+        if self._database.kind == "postgresql":
+            return None  # it streams them
+        rows = estimate_rows(self._database, table) or self._database.value(
+            sa.select(sa.func.count()).select_from(table)
+        )
+        row_bytes = table_size(self._database, table).table_bytes / max(rows, 1)
+        return max(1, int(_MOST_IN_MEMORY / max(row_bytes, _SMALL_ROW)))
+
+    def __enter__(self) -> Archive:
+        settle_earlier(self._database, self._folder, self.manifest)
+        return self
+
+    def __exit__(self, kind: Any, *_exception: Any) -> None:
+        if self._file is None:
+            return
+        try:
+            if kind is None:
+                self._settle()
+                self.manifest.finished = _now()
+                self.manifest.complete = True
+                with self._file.told():
+                    self._file.save()
+        finally:
+            self._file.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        self._settle()
+        self._rows.clear()
+        ended = False
+        try:
+            with self._database.transaction() as connection:
+                if self._database.kind == "postgresql":
+                    connection.execute(_settings())
+                yield connection
+                ended = self._file is not None and self._file.end_member()
+        except BaseException:
+            # Where the commit itself failed, only the table knows whether it was done.
+            self._unsettled = ended
+            if self._file is not None and not ended:
+                self._file.cut()
+            raise
+        if self._file is not None and ended:
+            self._file.count_all(self._rows)
+
+    def delete(self, connection: Any, table: Any, condition: Any) -> int:
+        known = self.manifest.find(table.fullname) is not None
+
+        def receive(lines: bytes) -> None:
+            nonlocal known
+            if not known:
+                # Ahead of the rows: whoever settles their outcome has to know the table.
+                self.manifest.tables.append(self._describe(table))
+                known = True
+                if self._file is not None:
+                    with self._file.told():
+                        self._file.save()
+            if self._file is None:
+                self._file = ArchiveFile(self.path, self.manifest, new=True)
+            self._file.write(lines)
+
+        count = delete_into(self._database, connection, table, condition, receive)
+        self._rows[table.fullname] += count
+        return count
+
+    def _settle(self) -> None:
+        if self._unsettled and self._file is not None:
+            settle(self._database, self._file)
+        self._unsettled = False
+
+
+def _settings() -> Any:
+    # And a server that crashes must not take back a deletion that the manifest counts.
+    settings = {**EXACT_TEXT, "synchronous_commit": "on"}
+    return sa.select(*(sa.func.set_config(name, value, True).label(name) for name, value in settings.items()))
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

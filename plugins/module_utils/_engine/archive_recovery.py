@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Settling what a run left that was killed: whether the rows at the end of its archive were deleted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from .archive_file import ArchiveFile
+from .archive_manifest import ArchivedTable, Manifest, Values, find_manifests, parse_line, read_blocks, read_manifest
+from .archive_rows import as_it_is, bound, matching
+from .database import Database
+from .errors import ArchiveError, UsageError
+from .libraries import sa
+
+_ROWS_AT_ONCE = 200
+
+
+def settle_earlier(database: Database, folder: Path, ours: Manifest) -> None:
+    """Settle the archives of earlier runs on the same table of the same database."""
+    for path in find_manifests(folder):
+        try:
+            manifest = read_manifest(path)
+        except UsageError:
+            continue  # not ours to judge
+        if manifest.complete or (manifest.database, manifest.table) != (ours.database, ours.table):
+            continue
+        try:
+            file = ArchiveFile(path, manifest, new=False)
+        except BlockingIOError:
+            continue  # that run is still at work
+        try:
+            if file.has_tail():
+                file.digest_again()
+                settle(database, file)
+        finally:
+            file.close()
+
+
+def settle(database: Database, file: ArchiveFile) -> None:
+    """Make the members beyond the manifest's count part of the archive, or cut them off.
+
+    The rows of a member were deleted together, so one that is there proves that none was.
+    """
+    manifest = file.manifest
+    rows: Counter[str] = Counter()
+    file.data.seek(manifest.bytes)
+    settled: list[tuple[int, Counter[str]]] = []
+    try:
+        for lines, end in read_blocks(file.data, manifest.compression):
+            if _any_is_there(database, manifest, lines):
+                break
+            rows.update(parse_line(line)[0] for line in lines)
+            if end is not None:
+                settled.append((end, rows))
+                rows = Counter()
+    except ArchiveError:
+        pass  # it never came to the disk as a whole, so its rows were not deleted
+    for end, counted in settled:
+        file.count(end, counted)
+    file.cut()
+
+
+def _any_is_there(database: Database, manifest: Manifest, lines: list[bytes]) -> bool:
+    by_table: dict[str, list[Values]] = {}
+    for name, values in map(parse_line, lines):
+        by_table.setdefault(name, []).append(values)
+    for name, rows in by_table.items():
+        table = manifest.find(name)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            if table is not None and _one_is_there(database, table, rows[start : start + _ROWS_AT_ONCE]):
+                return True
+    return False
+
+
+def _one_is_there(database: Database, table: ArchivedTable, rows: list[Values]) -> bool:
+    schema, _dot, bare = table.name.rpartition(".")
+    columns: list[Any] = [sa.column(name) for name in table.identity]
+    places = table.places(table.identity)
+    forms = [table.columns[place]["form"] for place in places]
+    wanted = [[as_it_is(bound(row[place], form)) for place, form in zip(places, forms)] for row in rows]
+    live: Any = sa.table(bare, *columns, schema=schema or None)
+    # Locked, so that a commit that the server has yet to finish for a session that died is waited for.
+    look = sa.select(*live.c).where(matching(list(live.c), wanted)).limit(1).with_for_update()
+    return bool(database.rows(look))

@@ -1,0 +1,238 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rows as lines of an archive.
+
+A line is a JSON list: the table's name, then the values in the order of the columns that the manifest
+tells. The server itself writes them, as text in the form in which it reads them again, so nothing is
+lost that a driver or Python does not know, and no row passes through Python objects. SQLite, where any
+column may hold values of any type, keeps their types instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from .database import Database
+from .errors import ArchiveError
+from .libraries import sa
+
+Receive = Callable[[bytes], None]
+
+_ROWS_BY_KEY = 500
+_AT_ONCE = 1_000  # rows that are handed on together
+#: In CSV with these options, PostgreSQL writes a value as JSON does, but for control characters.
+_AS_JSON = r"(FORMAT csv, FORCE_QUOTE *, ESCAPE E'\\', NULL 'null', ENCODING 'UTF8')"
+_CONTROLS = bytes(range(1, 32))
+_ESCAPES = {code: json.dumps(chr(code))[1:-1].encode() for code in _CONTROLS}
+#: PostgreSQL's settings under which a value's text says all of it, whatever the session's are.
+EXACT_TEXT = {
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "3",
+}
+
+
+def column_document(database: Database, column: Any) -> dict[str, str]:
+    """Return *column* as the manifest tells it."""
+    try:
+        kind = str(column.type.compile(dialect=database.dialect))
+    except sa.exc.SQLAlchemyError:
+        kind = type(column.type).__name__  # one that SQLAlchemy cannot spell
+    return {"name": column.name, "type": kind, "form": _form(database, column)}
+
+
+def delete_into(database: Database, connection: Any, table: Any, condition: Any, receive: Receive) -> int:
+    """Delete the rows of *table* that meet *condition*, and hand their lines to *receive*; return how many."""
+    if database.kind == "postgresql":
+        return _copy(connection, table, condition, receive)
+    columns = _selected(database, table)
+    if _returns_deleted(connection):
+        rows = connection.execute(sa.delete(table).where(condition).returning(*columns))
+        return _hand_on(database, table, rows, receive)
+    key = list(table.primary_key) or list(table.c)
+    if database.kind == "sqlite":
+        # Its driver opens the transaction only here, and nobody else may write between the two statements.
+        connection.execute(sa.delete(table).where(sa.false()))
+    found = connection.execute(sa.select(*columns, *key).where(condition).with_for_update()).fetchall()
+    count = _hand_on(database, table, (row[: len(columns)] for row in found), receive)
+    keys = [row[len(columns) :] for row in found]
+    for start in range(0, count, _ROWS_BY_KEY):
+        connection.execute(sa.delete(table).where(matching(key, keys[start : start + _ROWS_BY_KEY])))
+    return count
+
+
+def matching(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Any:
+    """Return the condition that *columns* have the values of one of *rows*."""
+    if len(columns) == 1:
+        return columns[0].in_([row[0] for row in rows])
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(*(column.is_(None) if value is None else column == value for column, value in zip(columns, row)))
+            for row in rows
+        ),
+    )
+
+
+def as_text(database: Database, column: Any) -> Any:
+    """Return the expression for *column*'s value as it stands in a line."""
+    if database.kind == "postgresql":
+        return sa.cast(column, sa.Text())
+    if database.kind == "sqlite":
+        return sa.type_coerce(column, sa.types.NullType())
+    form = _form(database, column)
+    if form == "hex":
+        return sa.func.hex(column)
+    if form == "number":
+        # The text of a FLOAT drops digits, that of a BIT is its bytes.
+        column = sa.type_coerce(column, sa.Float()) + sa.literal_column("0e0")
+    return sa.cast(column, sa.CHAR())
+
+
+def bound(value: Any, form: str) -> Any:
+    """Return what is bound to write a line's *value* into a column of that *form*."""
+    if isinstance(value, dict):
+        return bytes.fromhex(value["hex"])
+    if value is None or form == "text":
+        return value
+    return bytes.fromhex(value) if form == "hex" else float(value)
+
+
+def as_it_is(value: Any) -> Any:
+    """Return *value* as an expression to which no driver adds a type: the server reads it as its column's."""
+    return None if value is None else sa.literal(value, sa.types.NullType())
+
+
+def _form(database: Database, column: Any) -> str:
+    """Return how MariaDB and MySQL write it: as ``text``, ``hex`` or a ``number``."""
+    if database.kind != "mysql":
+        return "text"
+    if isinstance(column.type, sa.types._Binary):
+        return "hex"
+    return "number" if type(column.type).__name__ in ("FLOAT", "BIT") else "text"
+
+
+def _selected(database: Database, table: Any) -> list[Any]:
+    values = [as_text(database, column) for column in table.c]
+    if database.kind == "mysql":
+        return [sa.func.json_array(sa.literal(table.fullname), *values, type_=sa.types.NullType())]
+    return values
+
+
+def _returns_deleted(connection: Any) -> bool:
+    dialect = connection.dialect
+    version = dialect.server_version_info or ()
+    if dialect.name == "sqlite" and version < (3, 35):
+        return False
+    return bool(getattr(dialect, "delete_returning", False))
+
+
+def _hand_on(database: Database, table: Any, rows: Iterable[Any], receive: Receive) -> int:
+    count = 0
+    lines: list[str] = []
+    for line in _lines(database, table, rows):
+        count += 1
+        lines.append(line)
+        if len(lines) == _AT_ONCE:
+            receive(("\n".join(lines) + "\n").encode())
+            lines.clear()
+    if lines:
+        receive(("\n".join(lines) + "\n").encode())
+    return count
+
+
+def _lines(database: Database, table: Any, rows: Iterable[Any]) -> Iterator[str]:
+    if database.kind == "sqlite":
+        encode = json.JSONEncoder(ensure_ascii=False, default=lambda value: {"hex": bytes(value).hex()}).encode
+        for row in rows:
+            yield encode([table.fullname, *row])
+        return
+    for (line,) in rows:
+        if line is None:
+            raise ArchiveError(
+                f"A row of {table.fullname} is too large to be archived: "
+                "its text is longer than the server's max_allowed_packet. Raise that, or leave the archive out."
+            )
+        yield line if isinstance(line, str) else line.decode()
+
+
+def _copy(connection: Any, table: Any, condition: Any, receive: Receive) -> int:
+    """Let COPY stream what DELETE returns: rows need no memory here, and are written while the server deletes."""
+    quote = connection.dialect.identifier_preparer.quote
+    returning = f"RETURNING {', '.join(quote(column.name) for column in table.c)}"
+    rows = _CopiedRows(table, receive)
+
+    def copy(cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
+        wrapped = f"COPY ({statement} {returning}) TO STDOUT WITH {_AS_JSON}"
+        if hasattr(cursor, "copy_expert"):  # psycopg2
+            cursor.copy_expert(cursor.mogrify(wrapped, parameters), rows)
+        else:
+            with cursor.copy(wrapped, parameters) as copied:
+                for row in copied:
+                    rows.write(bytes(row))
+        return True
+
+    # SQLAlchemy compiles and binds as ever; only what the cursor is asked differs.
+    sa.event.listen(connection.engine, "do_execute", copy)
+    try:
+        connection.execute(sa.delete(table).where(condition))
+    finally:
+        sa.event.remove(connection.engine, "do_execute", copy)
+    return rows.finish()
+
+
+class _CopiedRows:
+    """Takes rows as COPY sends them, one at a time, and hands them on as lines of JSON."""
+
+    _MOST = 1 << 16
+
+    def __init__(self, table: Any, receive: Receive) -> None:
+        self._begin = b"[" + json.dumps(table.fullname, ensure_ascii=False).encode() + b","
+        self._receive = receive
+        self._rows: list[bytes] = []
+        self._size = 0
+        self._count = 0
+        self._failure: Exception | None = None
+
+    def write(self, row: bytes) -> int:
+        self._rows.append(row)
+        self._size += len(row)
+        if self._size > self._MOST:
+            self._flush()
+        return len(row)
+
+    def finish(self) -> int:
+        """Hand on the rest; return how many rows there were."""
+        self._flush()
+        if self._failure is not None:
+            raise self._failure
+        return self._count
+
+    def _flush(self) -> None:
+        rows, self._rows, self._size = self._rows, [], 0
+        # An exception from here would leave the connection in the midst of COPY: the rest is read, and let fall.
+        if not rows or self._failure is not None:
+            return
+        self._count += len(rows)
+        try:
+            self._receive(self._as_lines(rows))
+        except Exception as error:
+            self._failure = error
+
+    def _as_lines(self, rows: list[bytes]) -> bytes:
+        # A text in PostgreSQL holds no NUL, so it can tell where rows end.
+        text = b"\0".join(rows)
+        if len(text) - len(text.translate(None, _CONTROLS)) != len(rows):
+            text = b"\0".join(_escaped(row[:-1]) + b"\n" for row in rows)
+        return self._begin + text[:-1].replace(b"\n\0", b"]\n" + self._begin) + b"]\n"
+
+
+def _escaped(row: bytes) -> bytes:
+    for code in set(row).intersection(_CONTROLS):
+        row = row.replace(bytes([code]), _ESCAPES[code])
+    return row

@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A table that rows are put back into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .archive_manifest import ArchivedTable, Values
+from .archive_rows import as_it_is, as_text, bound, matching
+from .database import Database
+from .errors import UsageError
+from .libraries import sa
+
+#: Celery's database backend takes these numbers from a sequence of its own, which no column names.
+_SEQUENCES = {"celery_taskmeta": "task_id_sequence", "celery_tasksetmeta": "taskset_id_sequence"}
+
+
+class Target:
+    """The live table called *name*, its keys, and the rows of this run.
+
+    :raises UsageError: when there is none
+    """
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self.name = name
+        self._schema, _dot, self._bare = name.rpartition(".")
+        where = {"table_name": self._bare, "schema": self._schema or None}
+        with database.transaction() as connection:
+            inspector = sa.inspect(connection)
+            if not inspector.has_table(**where):
+                raise UsageError(f"{database.name} has no table {name}. Nothing was restored.")
+            self._described = inspector.get_columns(**where)
+            primary = tuple(inspector.get_pk_constraint(**where)["constrained_columns"])
+            unique = [tuple(one["column_names"]) for one in inspector.get_unique_constraints(**where)]
+            # Of the constraints that SQLite keeps as text, SQLAlchemy does not understand all; it knows their indexes.
+            more = {"include_auto_indexes": True} if database.kind == "sqlite" else {}
+            unique += [
+                tuple(index["column_names"])
+                for index in inspector.get_indexes(**where, **more)
+                # A partial index or one of an expression says nothing of its columns' values.
+                if index["unique"] and None not in index["column_names"] and not _partial(index)
+            ]
+        self._key = primary
+        self._keys = list(dict.fromkeys([*([primary] if primary else []), *unique]))
+        if not self._keys:
+            raise UsageError(f"Table {name} has no key by which a row that is there is known. Nothing was restored.")
+        self._types = {column["name"]: column["type"] for column in self._described}
+        self._seen: dict[tuple[str, ...], set[tuple[Any, ...]]] = {key: set() for key in self._keys}
+        self._inserted = False
+
+    def see_that_it_fits(self, archived: ArchivedTable, path: Path) -> None:
+        """:raises UsageError: when the table's columns are not those of *archived*"""
+        names = {column["name"] for column in archived.columns}
+        there = {column["name"] for column in self._described}
+        needed = {
+            column["name"]
+            for column in self._described
+            if not column["nullable"] and column.get("default") is None and not _generated(column)
+        }
+        wrong = []
+        if names - there:
+            wrong.append(f"it lacks {', '.join(sorted(names - there))}")
+        if needed - names:
+            wrong.append(f"it needs {', '.join(sorted(needed - names))}, which the archive lacks")
+        missing_key = [key for key in self._keys if not names.issuperset(key)]
+        if not wrong and missing_key:
+            wrong.append(f"the archive lacks its key {', '.join(missing_key[0])}")
+        if wrong:
+            raise UsageError(
+                f"Rows of {path.name} do not fit into table {self.name}: {'; '.join(wrong)}. Nothing was restored."
+            )
+
+    def missing(self, archived: ArchivedTable, rows: Sequence[Values], *, remember: bool) -> list[Values]:
+        """Return those of *rows* that are not in the table.
+
+        :param remember: nor were returned before, which counts where nothing is inserted
+        """
+        places = {key: archived.places(list(key)) for key in self._keys}
+        forms = [column["form"] for column in archived.columns]
+        there = {key: self._there(key, rows, places[key], forms) | self._seen[key] for key in self._keys}
+        missing = []
+        for row in rows:
+            values = {key: tuple(row[place] for place in places[key]) for key in self._keys}
+            taken = [key for key, value in values.items() if None not in value and value in there[key]]
+            if taken:
+                continue
+            for key, value in values.items():
+                there[key].add(value)
+                if remember:
+                    self._seen[key].add(value)
+            missing.append(row)
+        return missing
+
+    def insert(self, archived: ArchivedTable, rows: Sequence[Values]) -> None:
+        """Insert *rows* as they were, in one transaction."""
+        names = [column["name"] for column in archived.columns]
+        forms = [column["form"] for column in archived.columns]
+        # Without types, so that each value goes to the server as it is in the archive.
+        table = sa.table(self._bare, *map(sa.column, names), schema=self._schema or None)
+        documents = [{name: bound(value, form) for name, value, form in zip(names, row, forms)} for row in rows]
+        with self._database.transaction() as connection:
+            connection.execute(sa.insert(table), documents)
+        self._inserted = True
+
+    def advance_sequence(self) -> None:
+        """See that PostgreSQL's next number does not collide with what was put back."""
+        if self._database.kind != "postgresql" or not self._inserted or len(self._key) != 1:
+            return
+        table = self._table(list(self._key))
+        (number,) = table.c
+        # A quoted name is meant for a statement, where the drivers want % doubled; here it is a value.
+        name = self._database.quote(table).replace("%%", "%")
+        sequence = self._database.value(sa.select(sa.func.pg_get_serial_sequence(name, number.name)))
+        if sequence is None and self._bare in _SEQUENCES:
+            sequence = self._database.quote(sa.table(_SEQUENCES[self._bare], schema=self._schema or None))
+        if sequence is None:
+            return
+        known = sa.func.to_regclass(sequence)
+        highest = sa.func.max(number)
+        last = sa.func.coalesce(sa.func.pg_sequence_last_value(known), 0)
+        self._database.rows(sa.select(sa.func.setval(known, highest)).having(highest > last))
+
+    def _there(self, key: tuple[str, ...], rows: Sequence[Values], places: list[int], forms: list[str]) -> set[Any]:
+        """Return the values of *key* that rows of the table have, as the archive would write them."""
+        wanted = [[row[place] for place in places] for row in rows]
+        values = [
+            [as_it_is(bound(value, forms[place])) for value, place in zip(one, places)]
+            for one in wanted
+            if None not in one
+        ]
+        columns = list(self._table(list(key)).c)
+        look = sa.select(*(as_text(self._database, column) for column in columns)).where(matching(columns, values))
+        return {tuple(row) for row in self._database.rows(look)} if values else set()
+
+    def _table(self, names: Sequence[str]) -> Any:
+        columns = [sa.column(name, self._types[name]) for name in names]
+        return sa.table(self._bare, *columns, schema=self._schema or None)
+
+
+def _partial(index: Any) -> bool:
+    return any(
+        name.endswith("_where") and value is not None for name, value in index.get("dialect_options", {}).items()
+    )
+
+
+def _generated(column: Any) -> bool:
+    """Whether the server makes the value of *column* where an INSERT gives none."""
+    return bool(column.get("identity") or column.get("computed") or column.get("autoincrement") is True)
