@@ -125,7 +125,7 @@ def purge(
     archived = archive is not None
     pointed_at = PointedAt(database, record, referenced, archived=archived)
     strategy = Strategy(database, record, rules, limits, exclusive_lock, archived=archived)
-    by_status = by_status or check or limits.max_percent is not None or exclusive_lock is not None
+    by_status = by_status or check or limits.max_percent is not None
     purging = _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at, strategy, archive)
     return purging.run(check, by_status, watch)
 
@@ -182,7 +182,7 @@ class _Purge:
         else:
             before = self._totals()
         self._refuse_too_little_space(before, by_status)
-        self._strategy.choose(before)
+        self._strategy.choose(before, sa.or_(*self._conditions))
         if check:
             related = self._related.plan(sa.or_(*self._conditions))
             after, remaining = before.without_matched(), before.all_matched

@@ -83,21 +83,25 @@ class Rewrite:
         with self._database.transaction() as connection:
             connection.execute(_text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
             self._deadline = time.monotonic() + self._allowed
-            deleted = self._count(connection, conditions)
             survivors = 0 if everything else self._set_aside(connection, conditions)
+            deleted = self._count(connection, conditions, survivors)
             self._timed(connection, f"TRUNCATE TABLE {self._table}")
             if survivors:
                 self._put_back(connection)
             self._timed(connection, f"ANALYZE {self._table}")
         return Rewritten(deleted, survivors)
 
-    def _count(self, connection: Any, conditions: Sequence[Any]) -> list[int]:
+    def _count(self, connection: Any, conditions: Sequence[Any], survivors: int) -> list[int]:
+        self._set_timeout(connection)
+        if len(conditions) == 1:
+            # Without looking into the rows, which takes several times as long.
+            total = connection.execute(sa.select(sa.func.count()).select_from(self._record.table)).scalar()
+            return [int(total) - survivors]
         which = sa.case(
             *((condition, sa.literal_column(str(place))) for place, condition in enumerate(conditions)),
             else_=sa.literal_column("-1"),
         )
         counted = sa.select(which.label("which")).select_from(self._record.table).subquery()
-        self._set_timeout(connection)
         rows = connection.execute(sa.select(counted.c.which, sa.func.count()).group_by(counted.c.which))
         numbers = {row[0]: int(row[1]) for row in rows}
         return [numbers.get(place, 0) for place in range(len(conditions))]
@@ -112,9 +116,9 @@ class Rewrite:
         return int(connection.execute(sa.insert(aside).from_select(names, staying)).rowcount)
 
     def _put_back(self, connection: Any) -> None:
-        indexes = self._plain_indexes(connection)
-        for name, _definition in indexes:
-            self._timed(connection, f"DROP INDEX {name}")
+        indexes = self._indexes(connection)
+        for drop, _make in indexes:
+            self._timed(connection, drop)
         quote = connection.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name).replace("%%", "%") for name in self._written_columns(connection))
         key = ", ".join(quote(one.name).replace("%%", "%") for one in self._record.primary_key)
@@ -123,8 +127,8 @@ class Rewrite:
             connection,
             f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}{order}",
         )
-        for _name, definition in indexes:
-            self._timed(connection, definition)
+        for _drop, make in indexes:
+            self._timed(connection, make)
 
     def _written_columns(self, connection: Any) -> list[str]:
         """Return the columns that the server does not compute itself."""
@@ -136,21 +140,33 @@ class Rewrite:
         )
         return [str(row[0]) for row in rows]
 
-    def _plain_indexes(self, connection: Any) -> list[tuple[str, str]]:
-        """Return name and definition of the indexes that nothing but the definition says anything about."""
+    def _indexes(self, connection: Any) -> list[tuple[str, str]]:
+        """Return how to drop and how to make again each index about which nothing but its definition is known."""
         rows = connection.execute(
             sa.text(
-                "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_get_indexdef(i.indexrelid) "
+                "SELECT k.conname IS NOT NULL, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+                "pg_get_indexdef(i.indexrelid), quote_ident(k.conname), pg_get_constraintdef(k.oid) "
                 "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
                 "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+                "LEFT JOIN pg_constraint AS k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid "
                 "WHERE i.indrelid = to_regclass(:name) AND i.indisvalid AND NOT i.indisreplident "
-                "AND NOT i.indisclustered AND c.reltablespace = 0 "
-                "AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.indexrelid) "
-                "AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refobjid = i.indexrelid) "
-                "AND obj_description(i.indexrelid, 'pg_class') IS NULL"
+                "AND NOT i.indisclustered AND c.reltablespace = 0 AND (k.oid IS NULL OR k.contype IN ('p', 'u')) "
+                "AND obj_description(i.indexrelid, 'pg_class') IS NULL "
+                "AND obj_description(k.oid, 'pg_constraint') IS NULL "
+                "AND (k.oid IS NOT NULL OR NOT EXISTS "
+                "(SELECT FROM pg_depend AS d WHERE d.refobjid = i.indexrelid)) "
+                "ORDER BY k.contype NULLS LAST, c.relname"
             ).bindparams(name=self._table)
         )
-        return [(str(row[0]), str(row[1])) for row in rows]
+        return [
+            (
+                f"ALTER TABLE {self._table} DROP CONSTRAINT {constraint}",
+                f"ALTER TABLE {self._table} ADD CONSTRAINT {constraint} {constraint_definition}",
+            )
+            if constrains
+            else (f"DROP INDEX {name}", definition)
+            for constrains, name, definition, constraint, constraint_definition in rows
+        ]
 
     def _timed(self, connection: Any, statement: str) -> None:
         self._set_timeout(connection)

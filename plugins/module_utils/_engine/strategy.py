@@ -14,6 +14,7 @@ from .batches import Limits
 from .census import Census
 from .database import Database
 from .errors import LockTimeoutError, StatementTimeoutError
+from .estimates import estimate_matching
 from .records import RecordTable
 from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Rewrite
 from .rules import PurgeRule
@@ -39,6 +40,7 @@ class Strategy:
         *,
         archived: bool = False,
     ) -> None:
+        self._database = database
         self._record = record
         self._archived = archived
         self._limits = limits
@@ -48,11 +50,11 @@ class Strategy:
         self.name = "batches"
         self.reason: str | None = None
 
-    def choose(self, before: Census) -> None:
-        """Choose by how many of the rows go."""
+    def choose(self, before: Census, condition: Any) -> None:
+        """Choose by how many of the rows meet *condition* and go: as counted, or as the server's planner sees it."""
         if self._rewrite is None:
             return
-        self.reason = self._unfit(before) or self._rewrite.hindrance()
+        self.reason = self._rewrite.hindrance() or self._unfit(before, condition)
         if self.reason is None:
             self.name = "truncate" if self._everything else "rewrite"
 
@@ -69,7 +71,7 @@ class Strategy:
         self.name, self.reason = "batches", why
         return []
 
-    def _unfit(self, before: Census) -> str | None:
+    def _unfit(self, before: Census, condition: Any) -> str | None:
         limits = self._limits
         if self._archived:
             return "rows are archived in batches"
@@ -79,9 +81,13 @@ class Strategy:
             return "the rows of its child tables go with its own"
         if self._everything:
             return None
-        survivors = before.total - before.all_matched
+        going: int | None = before.all_matched
+        if not before.matched:
+            going = estimate_matching(self._database, self._record.table, condition)
+        survivors = before.total - (going or 0)
         if before.total < FEWEST_ROWS:
             return f"it has only {before.total:,} rows"
         if survivors * 100 > FEW_SURVIVORS * before.total:
-            return f"{survivors:,} of {before.total:,} rows stay"
+            about = "" if before.matched else "about "
+            return f"{about}{survivors:,} of {before.total:,} rows stay"
         return None

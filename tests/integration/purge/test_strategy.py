@@ -28,6 +28,7 @@ def results(postgresql_database: Database) -> Database:
         TASK_RESULT,
         [task_results(OLD, days=10), task_results(YOUNG, days=1), task_results(7, "REVOKED", days=1)],
     )
+    postgresql_database.execute(f"ANALYZE {TASK_RESULT}")
     return postgresql_database
 
 
