@@ -54,7 +54,7 @@ def test_postgresql_counts_no_write(postgresql_database: Database, run_module: C
     # A transaction that is rolled back would be counted here too, and its number spent.
     counters = f"SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE relname = '{TASK_RESULT}'"
     before = postgresql_database.execute(versions)
-    arguments = {"database_url": postgresql_database.url, "rules": [{"all": True}], "confirm": TASK_RESULT}
+    arguments = {"database_url": postgresql_database.url, "rules": [{"statuses": ["*"]}]}
     # Statistics of a session arrive when it ends.
     counted = postgresql_database.execute(counters)
     assert run_module("results_purge", arguments, check=True)["matched"] == 65
