@@ -50,6 +50,13 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
+def packaged_postgresql() -> Iterator[PostgreSQL]:
+    """The system's PostgreSQL, which has pgstattuple and pg_repack."""
+    with provide(lambda: PostgreSQL(packaged=True)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
     with provide(MariaDB) as server:
         yield server

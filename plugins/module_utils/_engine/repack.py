@@ -31,7 +31,7 @@ def find_repack(database: Database) -> str | None:
     program = shutil.which(_PROGRAM)
     if program is None or not database.value(sa.text("SELECT 1 FROM pg_extension WHERE extname = 'pg_repack'")):
         return None
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    told = _run([program, "--version"], {}).stdout
     try:
         version = database.value(sa.text("SELECT repack.version()"))
     except DatabaseError:
@@ -70,15 +70,19 @@ def _repack(database: Database, record: RecordTable, program: str) -> None:
     table = database.quote(record.table).replace("%%", "%")
     # Without the first it would end the sessions that are in its way. The last leaves it to the server who may do what.
     options = ["--no-kill-backend", "--no-password", "--no-superuser-check", "--elevel=WARNING"]
-    done = subprocess.run(
-        [program, f"--table={table}", *options],
-        env={**os.environ, **database.client_environment()},
+    done = _run([program, f"--table={table}", *options], database.client_environment())
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        said = next((line for line in lines if line.startswith("ERROR")), " ".join(lines[:1]))
+        raise DatabaseError(database.scrub(f"pg_repack failed on {record.name}: {said}"))
+
+
+def _run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # pylint: disable=ansible-bad-function
+        command,
+        env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        said = next((line for line in lines if line.startswith("ERROR")), " ".join(lines[:1]))
-        raise DatabaseError(database.scrub(f"pg_repack failed on {record.name}: {said}"))

@@ -52,14 +52,6 @@ def _arguments(database: Database, mode: str = "auto", **others: Any) -> dict[st
     return {"database_url": database.url, "profile": "celery_database", "mode": mode, **others}
 
 
-@pytest.fixture(scope="module")
-def packaged() -> Iterator[PostgreSQL]:
-    from conftest import provide
-
-    with provide(lambda: PostgreSQL(packaged=True)) as server:
-        yield server
-
-
 @pytest.fixture
 def records(postgresql: PostgreSQL) -> Iterator[Database]:
     database = postgresql.filled_database(_records, _records)[0]
@@ -73,23 +65,15 @@ def records(postgresql: PostgreSQL) -> Iterator[Database]:
 def judged(request: pytest.FixtureRequest) -> Iterator[tuple[Database, bool]]:
     """A database, and whether what is free of an index can be measured in it."""
     measured = request.param == "measured"
-    server: PostgreSQL = request.getfixturevalue("packaged" if measured else "postgresql")
+    server: PostgreSQL = request.getfixturevalue("packaged_postgresql" if measured else "postgresql")
     database = server.filled_database(_records, _records)[0]
     _vacuum(database)
     if measured:
-        _administer(database, "CREATE EXTENSION pgstattuple", "GRANT pg_stat_scan_tables TO app")
+        database.administer("CREATE EXTENSION pgstattuple", "GRANT pg_stat_scan_tables TO app")
     yield database, measured
     if measured:
-        _administer(database, "REVOKE pg_stat_scan_tables FROM app")
+        database.administer("REVOKE pg_stat_scan_tables FROM app")
     database.drop()
-
-
-def _administer(database: Database, *statements: str) -> None:
-    engine = open_engine(database.admin_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(sa.text(statement))
-    engine.dispose()
 
 
 def test_a_purge_and_what_comes_after_it_are_foretold(judged: tuple[Database, bool], fork_module: RunModule) -> None:

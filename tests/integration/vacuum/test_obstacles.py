@@ -19,7 +19,6 @@ import pytest
 import sqlalchemy as sa
 from support.running import ModuleRun
 from support.servers import Database, PostgreSQL
-from support.servers.base import open_engine
 from support.tables import bloat, create_processing_tasks, fill_processing_tasks
 
 RunModule = Callable[..., ModuleRun]
@@ -164,14 +163,11 @@ def test_it_says_where_the_disk_cannot_be_seen(tasks: Database, fork_module: Run
     bloat(tasks)
     plan = fork_module("results_vacuum", _arguments(tasks, **FULL), check=True)
     assert plan["notes"] == [UNSEEN]
-    engine = open_engine(tasks.admin_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text("GRANT pg_read_all_settings TO app"))
-        try:
-            seen = fork_module("results_vacuum", _arguments(tasks, **FULL), check=True)
-        finally:
-            connection.execute(sa.text("REVOKE pg_read_all_settings FROM app"))
-    engine.dispose()
+    tasks.administer("GRANT pg_read_all_settings TO app")
+    try:
+        seen = fork_module("results_vacuum", _arguments(tasks, **FULL), check=True)
+    finally:
+        tasks.administer("REVOKE pg_read_all_settings FROM app")
     # Only the server's user and root may look into it.
     assert seen["notes"] == ([] if os.geteuid() == 0 else [UNSEEN])
     assert seen["steps"] == plan["steps"] == ["VACUUM (FULL, ANALYZE)"]

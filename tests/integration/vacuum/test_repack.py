@@ -6,16 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import provide
-from support.missing import MissingPart
 from support.running import ModuleRun
 from support.servers import Database, PostgreSQL
-from support.servers.base import open_engine
 from support.tables import bloat, create_processing_tasks, dump, fill_processing_tasks
 
 RunModule = Callable[..., ModuleRun]
@@ -26,31 +22,10 @@ def _tasks(database: Database) -> None:
     fill_processing_tasks(database)
 
 
-def _administer(database: Database, *statements: str) -> None:
-    engine = open_engine(database.admin_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(sa.text(statement))
-    engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def packaged() -> Iterator[PostgreSQL]:
-    def start() -> PostgreSQL:
-        if not list(Path("/usr/share/postgresql").glob("*/extension/pg_repack.control")):
-            raise MissingPart(
-                "pg_repack: apt install postgresql-15-repack, with the number of the PostgreSQL that is there"
-            )
-        return PostgreSQL(packaged=True)
-
-    with provide(start) as server:
-        yield server
-
-
 @pytest.fixture
-def bloated(packaged: PostgreSQL) -> Iterator[Database]:
-    database = packaged.filled_database(_tasks, _tasks)[0]
-    _administer(database, "CREATE EXTENSION pg_repack")
+def bloated(packaged_postgresql: PostgreSQL) -> Iterator[Database]:
+    database = packaged_postgresql.filled_database(_tasks, _tasks)[0]
+    database.administer("CREATE EXTENSION pg_repack")
     bloat(database)
     yield database
     database.drop()
@@ -81,9 +56,9 @@ def test_the_space_is_given_back_once(bloated: Database, fork_module: RunModule)
         assert (again["changed"], again["steps"]) == (False, [])
 
 
-def test_what_a_purge_will_leave_is_foretold(packaged: PostgreSQL, fork_module: RunModule) -> None:
-    database = packaged.filled_database(_tasks, _tasks)[0]
-    _administer(database, "CREATE EXTENSION pg_repack")
+def test_what_a_purge_will_leave_is_foretold(packaged_postgresql: PostgreSQL, fork_module: RunModule) -> None:
+    database = packaged_postgresql.filled_database(_tasks, _tasks)[0]
+    database.administer("CREATE EXTENSION pg_repack")
     assert fork_module("results_vacuum", _arguments(database), check=True)["steps"] == []
     foretold = fork_module("results_vacuum", _arguments(database, expected_dead_rows=28_000), check=True)
     assert foretold["steps"] == ["pg_repack"]
@@ -106,7 +81,7 @@ def test_a_table_that_somebody_reads_for_long_is_left_alone(bloated: Database, f
 def test_a_user_for_whom_it_is_not_does_without(bloated: Database, fork_module: RunModule) -> None:
     run = fork_module("results_vacuum", _arguments(bloated, database_url=bloated.url))
     assert (run["changed"], run["steps"]) == (True, ["VACUUM (ANALYZE)"])
-    _administer(bloated, "GRANT USAGE ON SCHEMA repack TO app")
+    bloated.administer("GRANT USAGE ON SCHEMA repack TO app")
     assert fork_module("results_vacuum", _arguments(bloated, database_url=bloated.url))["changed"] is False
 
 
@@ -114,7 +89,7 @@ def test_what_goes_wrong_is_told_in_its_words(bloated: Database, fork_module: Ru
     # Somebody else's copy of the table is in its way.
     size = _size(bloated)
     relation = bloated.scalar("SELECT CAST(oid AS text) FROM pg_class WHERE relname = 'processing_tasks'")
-    _administer(bloated, f"CREATE TABLE repack.log_{relation} (id integer)")
+    bloated.administer(f"CREATE TABLE repack.log_{relation} (id integer)")
     run = fork_module("results_vacuum", _arguments(bloated))
     assert (run["failed"], run["changed"]) == (True, False)
     assert "pg_repack failed on processing_tasks: " in run["msg"]

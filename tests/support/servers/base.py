@@ -99,6 +99,14 @@ class Database:
     def scalar(self, statement: str | sa.sql.Executable, **parameters: Any) -> Any:
         return self.execute(statement, **parameters)[0][0]
 
+    def administer(self, *statements: str) -> None:
+        """Run statements as the server's superuser, each committed by itself."""
+        engine = open_engine(self.admin_url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(sa.text(statement))
+        engine.dispose()
+
     def count(self, table: str) -> int:
         return int(self.scalar(sa.select(sa.func.count()).select_from(sa.table(table))))
 

@@ -59,8 +59,8 @@ def find_binaries() -> Path:
 
 def _packaged_binaries() -> Path:
     found = _system_binaries()
-    if found is None:
-        raise MissingPart("the system's PostgreSQL server, with its extensions: apt install postgresql")
+    if found is None or not list(Path("/usr/share/postgresql").glob("*/extension/pg_repack.control")):
+        raise MissingPart("the system's PostgreSQL with pg_repack, e.g. apt install postgresql postgresql-15-repack")
     return found
 
 
