@@ -70,7 +70,7 @@ restored:
   returned: success
   type: int
   sample: 248
-skipped:
+present:
   description: How many of the selected rows were left alone, as they are there.
   returned: success
   type: int
@@ -81,8 +81,8 @@ tables:
   type: list
   elements: dict
   sample:
-    - {"table": "django_celery_results_taskresult", "restored": 245, "skipped": 0}
-    - {"table": "django_celery_results_groupresult", "restored": 3, "skipped": 0}
+    - {"table": "django_celery_results_taskresult", "restored": 245, "present": 0}
+    - {"table": "django_celery_results_groupresult", "restored": 3, "present": 0}
 manifests:
   description: The manifests of the archives that were read.
   returned: success

@@ -55,6 +55,7 @@ def _result(check: bool, stopped: bool = False, estimated: bool = False, note: s
         progress=progress,
         seconds=1.25,
         check=check,
+        archive=None,
         strategy="batches",
         strategy_reason=None,
         cautions=[],

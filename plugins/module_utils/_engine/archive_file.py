@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from .archive_manifest import Manifest, write_manifest
 from .archive_members import Compressor, new_member
@@ -35,7 +34,8 @@ class ArchiveFile:
         with self.told():
             name = path.with_name(manifest.file)
             flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0)
-            self.data: IO[bytes] = os.fdopen(os.open(name, flags, 0o600), "r+b")
+            # Without a buffer: what a full disk did not take would stay in it, and come out with the next write.
+            self.data = open(os.open(name, flags, 0o600), "r+b", buffering=0)  # noqa: SIM115 (closed by close)
             try:
                 fcntl.flock(self.data, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -53,16 +53,15 @@ class ArchiveFile:
         """Write to the member of this transaction, which begins with the first text."""
         with self.told():
             self._compressor = self._compressor or new_member(self.manifest.compression)
-            self.data.write(self._compressor.compress(text))
+            self._append(self._compressor.compress(text))
 
     def end_member(self) -> bool:
         """Bring the member to the disk; return whether there is one."""
         if self._compressor is None:
             return False
         with self.told():
-            self.data.write(self._compressor.flush())
+            self._append(self._compressor.flush())
             self._compressor = None
-            self.data.flush()
             os.fsync(self.data.fileno())
         return True
 
@@ -101,6 +100,11 @@ class ArchiveFile:
                 if not piece:
                     raise ArchiveError(f"{self.data.name} is shorter than {self.path.name} says.")
                 self._digest.update(piece)
+
+    def _append(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.data.write(rest) :]
 
     def save(self) -> None:
         write_manifest(self.path, self.manifest)

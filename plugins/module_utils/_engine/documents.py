@@ -145,7 +145,8 @@ def restore_document(result: RestoreResult) -> Document:
     return {
         "changed": result.restored > 0,
         "restored": result.restored,
-        "skipped": result.skipped,
+        # Not "skipped": Ansible takes that key for a task that did not run.
+        "present": result.present,
         "tables": [asdict(one) for one in result.tables],
         "manifests": result.manifests,
     }

@@ -180,7 +180,7 @@ def restore_report(result: RestoreResult) -> Lines:
     verb = "would put back" if result.check else "put back"
     return [
         f"{one.table}: {verb} {_records(one.restored)}"
-        + (f", {_records(one.skipped)} left as they are there" if one.skipped else "")
+        + (f", {_records(one.present)} left as they are there" if one.present else "")
         for one in result.tables
     ] or ["No archived record is selected"]
 

@@ -35,7 +35,7 @@ class RestoredCount:
 
     table: str
     restored: int = 0
-    skipped: int = 0
+    present: int = 0
 
 
 @dataclass
@@ -51,8 +51,8 @@ class RestoreResult:
         return sum(one.restored for one in self.tables)
 
     @property
-    def skipped(self) -> int:
-        return sum(one.skipped for one in self.tables)
+    def present(self) -> int:
+        return sum(one.present for one in self.tables)
 
 
 def restore(database: Database, path: Path, wanted: Wanted, *, check: bool = False) -> RestoreResult:
@@ -153,7 +153,7 @@ class _Restore:
             self._progress.changed += len(missing)
         count = self._count(table.name)
         count.restored += len(missing)
-        count.skipped += len(rows) - len(missing)
+        count.present += len(rows) - len(missing)
 
     def _count(self, name: str) -> RestoredCount:
         for one in self._result.tables:

@@ -96,15 +96,15 @@ def test_results_groups_and_counters(dcr: Database, fork_module: RunModule, tmp_
     back = {"database_url": dcr.url, "path": archive["manifest"]}
     empty = dump(dcr)
     foretold = fork_module("results_restore", back, check=True, diff=True)
-    assert (foretold["changed"], foretold["restored"], foretold["skipped"]) == (True, 354, 0)
+    assert (foretold["changed"], foretold["restored"], foretold["present"]) == (True, 354, 0)
     assert f"{TASK_RESULT}: 346\n" in foretold["diff"]["after"]
     assert dump(dcr) == empty
     restored = fork_module("results_restore", back, diff=True)
-    assert (restored["changed"], restored["restored"], restored["skipped"]) == (True, 354, 0)
+    assert (restored["changed"], restored["restored"], restored["present"]) == (True, 354, 0)
     assert dump(dcr) == before
     for check in (True, False):
         second = fork_module("results_restore", back, check=check)
-        assert (second["changed"], second["restored"], second["skipped"]) == (False, 0, 354)
+        assert (second["changed"], second["restored"], second["present"]) == (False, 0, 354)
     assert dump(dcr) == before
 
 
@@ -116,7 +116,7 @@ def test_rows_that_are_there_are_left_alone(dcr: Database, fork_module: RunModul
     fill(dcr, TASK_RESULT, [task_results(1, days=0, task_id=task_id, result='"new"')])
     plan = fork_module("results_restore", {"database_url": dcr.url, "path": str(tmp_path)}, check=True)
     done = fork_module("results_restore", {"database_url": dcr.url, "path": str(tmp_path)})
-    assert (plan["restored"], plan["skipped"]) == (done["restored"], done["skipped"]) == (archive["rows"] - 1, 1)
+    assert (plan["restored"], plan["present"]) == (done["restored"], done["present"]) == (archive["rows"] - 1, 1)
     select = sa.text(f"SELECT result FROM {TASK_RESULT} WHERE task_id = :task")
     assert dcr.scalar(select, task=task_id) == '"new"'
 
@@ -172,7 +172,7 @@ def test_children_come_back_with_their_record(
     }
     # ... and the rest.
     rest = fork_module("results_restore", {"database_url": database.url, "path": str(tmp_path)})
-    assert (rest["restored"], rest["skipped"]) == (63 * 4 + 1 - 4, 4)
+    assert (rest["restored"], rest["present"]) == (63 * 4 + 1 - 4, 4)
     assert dump(database) == before
 
 
