@@ -24,6 +24,7 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(2, str(Path(__file__).resolve().parents[1] / "tools"))
 
+import archives
 import deployments
 import docker_engine
 import records
@@ -79,6 +80,7 @@ def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator
                 yield from subjects.speed(server, template, rows, options.rounds)
                 if rows == min(many, most):
                     yield from subjects.memory(server, small, template, (few, rows))
+                    yield from archives.archiving(server, small, template, (few, rows), options.rounds)
                     yield from subjects.reclaiming(server, template, rows, options.rounds)
                 if rows == max(sizes):
                     yield from subjects.writing(server, template, rows)

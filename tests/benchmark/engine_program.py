@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
@@ -39,10 +40,14 @@ class Transactions:
         self.longest = max(self.longest, time.perf_counter() - self._began)
 
 
-def clean(database: Database, older_than: str, exclusive_lock: float | None = None) -> PurgeResult:
+def clean(
+    database: Database, older_than: str, exclusive_lock: float | None = None, archive: dict[str, str] | None = None
+) -> PurgeResult:
     record = RecordTable(database, find_profile("django_celery_results"))
     allowed = timedelta(seconds=exclusive_lock) if exclusive_lock else None
-    return purge(database, record, parse_purge_rules([{"older_than": older_than}]), Limits(), exclusive_lock=allowed)
+    rules = parse_purge_rules([{"older_than": older_than}])
+    place = parse_archive(archive)
+    return purge(database, record, rules, Limits(), exclusive_lock=allowed, archive=place)
 
 
 def peak_bytes() -> int:
@@ -58,7 +63,7 @@ def main() -> None:
         clean(database, "9999d")
         transactions = Transactions()
         began = time.perf_counter()
-        result = clean(database, order["older_than"], order.get("exclusive_lock"))
+        result = clean(database, order["older_than"], order.get("exclusive_lock"), order.get("archive"))
         seconds = time.perf_counter() - began
     if result.progress.ended_early:
         raise SystemExit(f"it stopped early: {result.progress.reason}")

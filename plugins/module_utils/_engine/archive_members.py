@@ -19,7 +19,7 @@ from .errors import ArchiveError, MissingLibraryError
 COMPRESSIONS = ("auto", "gzip", "zstd")
 SUFFIXES = {"gzip": "gz", "zstd": "zst"}
 _GZIP_LEVEL = 1  # a third of the time that the usual level takes, for a file that is a fifth larger
-_ZSTD_LEVEL = 3
+_ZSTD_LEVEL = 1
 _GZIP = 31  # what zlib calls its format with a gzip header
 _CHUNK = 1 << 18
 

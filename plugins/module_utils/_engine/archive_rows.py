@@ -193,6 +193,7 @@ class _CopiedRows:
 
     def __init__(self, table: Any, receive: Receive) -> None:
         self._begin = b"[" + json.dumps(table.fullname, ensure_ascii=False).encode() + b","
+        self._between = b"]\n" + self._begin
         self._receive = receive
         self._rows: list[bytes] = []
         self._size = 0
@@ -200,7 +201,7 @@ class _CopiedRows:
         self._failure: Exception | None = None
 
     def write(self, row: bytes) -> int:
-        self._rows.append(row)
+        self._rows.append(row[:-1])  # it ends with a newline
         self._size += len(row)
         if self._size > self._MOST:
             self._flush()
@@ -225,11 +226,10 @@ class _CopiedRows:
             self._failure = error
 
     def _as_lines(self, rows: list[bytes]) -> bytes:
-        # A text in PostgreSQL holds no NUL, so it can tell where rows end.
-        text = b"\0".join(rows)
-        if len(text) - len(text.translate(None, _CONTROLS)) != len(rows):
-            text = b"\0".join(_escaped(row[:-1]) + b"\n" for row in rows)
-        return self._begin + text[:-1].replace(b"\n\0", b"]\n" + self._begin) + b"]\n"
+        text = self._between.join(rows)
+        if len(text) - len(text.translate(None, _CONTROLS)) != len(rows) - 1:
+            text = self._between.join(map(_escaped, rows))
+        return self._begin + text + b"]\n"
 
 
 def _escaped(row: bytes) -> bytes:
