@@ -72,7 +72,7 @@ def _into_archive(compression: str) -> Way:
 
 def _copy(compression: str) -> Way:
     """The rows that the purge archives, by COPY into the compression's own program at the same level."""
-    command = {"gzip": ["gzip", "-1"], "zstd": ["zstd", "-3", "-q"]}[compression]
+    command = {"gzip": ["gzip", "-1"], "zstd": ["zstd", "-1", "-q"]}[compression]
 
     def way(database: Database) -> Measured:
         engine = database.engine()
