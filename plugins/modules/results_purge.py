@@ -110,7 +110,7 @@ options:
   strategy:
     description:
       - V(batches) deletes in batches. V(auto) rewrites the table where less than a third of its rows stay, under a lock that keeps everybody
-        else out for at most O(exclusive_lock). That is faster, and returns the space.
+        else out for at most O(exclusive_lock). That returns the space at once.
       - PostgreSQL does it in one transaction. The table keeps its grants, keys, sequence and place in replication. A session that began its
         snapshot before and reads the table only later finds it empty.
       - It falls back to batches, and RV(strategy_reason) says why, on other databases, in a table of less than 50,000 rows, with triggers,
