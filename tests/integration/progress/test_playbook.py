@@ -103,7 +103,7 @@ def test_two_hosts_side_by_side(play: RunPlaybook, shop: Database, clip: Databas
 
 
 @pytest.mark.parametrize(
-    "keywords", [{"delegate_to": "localhost"}, {"async": 60, "poll": 1}, {"loop": [1, 2]}], ids=str
+    "keywords", [{"delegate_to": "localhost"}, {"async": 300, "poll": 1}, {"loop": [1, 2]}], ids=str
 )
 def test_other_ways_to_run_it(play: RunPlaybook, shop: Database, keywords: dict[str, Any]) -> None:
     # Longer than elsewhere: with async the module itself begins late on a busy machine.
@@ -132,7 +132,7 @@ def test_a_long_run_without_a_terminal_is_told_in_steps(play: RunPlaybook, shop:
     ("keywords", "asks"),
     [
         ({}, True),
-        ({"async": 60, "poll": 1}, True),
+        ({"async": 300, "poll": 1}, True),
         ({"async": 60, "poll": 0}, False),
         ({"check_mode": True}, False),
         ({"no_log": True}, False),
