@@ -54,7 +54,7 @@ class Strategy:
         """Choose by how many of the rows meet *condition* and go: as counted, or as the server's planner sees it."""
         if self._rewrite is None:
             return
-        self.reason = self._rewrite.hindrance() or self._unfit(before, condition)
+        self.reason = self._unwanted() or self._rewrite.hindrance() or self._unfit(before, condition)
         if self.reason is None:
             self.name = "truncate" if self._everything else "rewrite"
 
@@ -71,7 +71,7 @@ class Strategy:
         self.name, self.reason = "batches", why
         return []
 
-    def _unfit(self, before: Census, condition: Any) -> str | None:
+    def _unwanted(self) -> str | None:
         limits = self._limits
         if self._archived:
             return "rows are archived in batches"
@@ -79,6 +79,9 @@ class Strategy:
             return "max_rows and time_budget need batches"
         if self._record.profile.children:
             return "the rows of its child tables go with its own"
+        return None
+
+    def _unfit(self, before: Census, condition: Any) -> str | None:
         if self._everything:
             return None
         going: int | None = before.all_matched
