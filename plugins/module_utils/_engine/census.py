@@ -61,15 +61,7 @@ def take_census(
     """
     if status is None:
         status = statuses.column if statuses.column is not None else sa.literal("ALL")
-    # Numbers are safe to write out: they are ours.
-    which = (
-        sa.case(
-            *((condition, sa.literal_column(str(n))) for n, condition in enumerate(conditions)),
-            else_=sa.literal_column("-1"),
-        )
-        if conditions
-        else sa.literal_column("-1")
-    )
+    which = first_met(conditions)
     grouped = sa.select(status.label("status"), which.label("which")).select_from(record.table)
     counted = grouped.subquery()
     rows = database.rows(
@@ -87,6 +79,14 @@ def take_census(
     size = table_size(database, record.table)
     # Sorted by label, not by spelling: before and after then differ in numbers alone.
     return Census(sum(by_status.values()), size, dict(sorted(by_status.items())), matched, matched_by_status)
+
+
+def first_met(conditions: Sequence[Any]) -> Any:
+    """Return the expression of which of *conditions* a row meets first, by its place; -1 for none."""
+    # Numbers are safe to write out: they are ours.
+    none: Any = sa.literal_column("-1")
+    places: list[Any] = [(one, sa.literal_column(str(place))) for place, one in enumerate(conditions)]
+    return sa.case(*places, else_=none) if conditions else none
 
 
 def take_totals(database: Database, record: RecordTable, statuses: Statuses) -> Census:

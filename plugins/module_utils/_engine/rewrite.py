@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from .census import first_met
 from .database import Database
 from .libraries import sa
 from .records import RecordTable
@@ -24,12 +24,6 @@ from .records import RecordTable
 FEW_SURVIVORS = 30  # percent; with more of them, deleting the others is as fast
 FEWEST_ROWS = 50_000  # below that, deleting takes no longer than taking the lock may
 _ASIDE = "fleetops_survivors"
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    deleted: list[int]  #: rows that went, for each of the conditions
-    survivors: int
 
 
 class Rewrite:
@@ -73,8 +67,8 @@ class Rewrite:
         )
         return next((reason for reason, there in zip(reasons, found) if there), None)
 
-    def run(self, conditions: Sequence[Any], everything: bool) -> Rewritten:
-        """Keep only the rows that meet none of *conditions*.
+    def run(self, conditions: Sequence[Any], everything: bool) -> list[int]:
+        """Keep only the rows that meet none of *conditions*; return how many went for each of them.
 
         :param everything: the conditions leave no row
         :raises LockTimeoutError: when others hold the table; nothing was changed
@@ -89,7 +83,7 @@ class Rewrite:
             if survivors:
                 self._put_back(connection)
             self._timed(connection, f"ANALYZE {self._table}")
-        return Rewritten(deleted, survivors)
+        return deleted
 
     def _count(self, connection: Any, conditions: Sequence[Any], survivors: int) -> list[int]:
         self._set_timeout(connection)
@@ -97,11 +91,7 @@ class Rewrite:
             # Without looking into the rows, which takes several times as long.
             total = connection.execute(sa.select(sa.func.count()).select_from(self._record.table)).scalar()
             return [int(total) - survivors]
-        which = sa.case(
-            *((condition, sa.literal_column(str(place))) for place, condition in enumerate(conditions)),
-            else_=sa.literal_column("-1"),
-        )
-        counted = sa.select(which.label("which")).select_from(self._record.table).subquery()
+        counted = sa.select(first_met(conditions).label("which")).select_from(self._record.table).subquery()
         rows = connection.execute(sa.select(counted.c.which, sa.func.count()).group_by(counted.c.which))
         numbers = {row[0]: int(row[1]) for row in rows}
         return [numbers.get(place, 0) for place in range(len(conditions))]

@@ -63,7 +63,7 @@ class Strategy:
         if self._rewrite is None or self.name == "batches":
             return []
         try:
-            return self._rewrite.run(conditions, self._everything).deleted
+            return self._rewrite.run(conditions, self._everything)
         except LockTimeoutError:
             why = "other sessions held the table"
         except StatementTimeoutError:
