@@ -8,10 +8,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from ..waiting import wait_until
 from .base import loopback_url, open_engine
 from .postgresql import ADMIN, PostgreSQL
 from .processes import ServerProcess, free_port, new_folder, remove_folder, run_tool
@@ -40,18 +42,23 @@ class Replica:
             return False
         return True
 
-    def _run(self, statement: str) -> None:
+    def _run(self, statement: str) -> Any:
         engine = open_engine(self._url)
         with engine.connect() as connection:
-            connection.execute(sa.text(statement))
+            answer = connection.execute(sa.text(statement)).scalar()
         engine.dispose()
+        return answer
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """It receives what the primary sends, and does nothing with it."""
         self._run("SELECT pg_wal_replay_pause()")
-        yield
-        self._run("SELECT pg_wal_replay_resume()")
+        # That was a request: until it is heeded, the replica goes on replaying.
+        wait_until(lambda: self._run("SELECT pg_get_wal_replay_pause_state()") == "paused", seconds=30)
+        try:
+            yield
+        finally:
+            self._run("SELECT pg_wal_replay_resume()")
 
     def stop(self) -> None:
         self._process.stop()
