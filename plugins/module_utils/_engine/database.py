@@ -70,8 +70,18 @@ class Database:
         return f"{kind} database {self._url.database} at {host}{port}"
 
     @property
+    def database(self) -> str:
+        """The database's own name; of SQLite its file."""
+        return str(self._url.database or "")
+
+    @property
     def user(self) -> str:
         return str(self._url.username or "")
+
+    def another(self) -> Database:
+        """Return the same database for a connection of its own."""
+        url = self._url.render_as_string(hide_password=False)
+        return Database(url, read_only=self._read_only, lock_timeout=self._lock_timeout)
 
     @property
     def _connection(self) -> Any:
