@@ -181,12 +181,11 @@ report:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     zombie_document,
 )
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import find_containers
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
     census_diff,
@@ -201,18 +200,20 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.zombies im
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._module import (
     ZOMBIE_RULES,
+    Module,
     chosen_profile,
     given_rules,
     run_module,
 )
 
 
-def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
+def work(module: Module, database: Database) -> dict[str, Any]:
     profile = chosen_profile(module)
     rules = given_rules(module.params["rules"])
     check = module.check_mode
     chosen = parse_zombie_rules(rules) if rules is not None else profile.zombie_rules
-    containers = find_containers(module.params["compose"]) if module.params["proof"] else None
+    project = module.project if module.params["proof"] else None
+    containers = Containers(project.docker, project.containers) if project else None
     record = RecordTable(database, profile)
     results = [fail_zombies(database, record, chosen, check=check, containers=containers)]
     if rules is None:

@@ -64,3 +64,9 @@ def test_a_module_that_starts_again_with_the_libraries_does_so_first(
     counted, play = run_through_ansible("results_info", {"compose": _compose(shop, recorder)}, env=env)
     assert counted["stats"]["total"] == 0, play.output
     assert _verbs(recorder) == LOOKED_FOR
+
+
+def test_proof_by_containers_asks_for_the_project_once(shop: ComposeProject, recorder: DockerRecorder) -> None:
+    ended = run_module("zombie_fail", {"compose": _compose(shop, recorder), "proof": "containers"})
+    assert ended["matched"] == 0, ended
+    assert _verbs(recorder) == LOOKED_FOR

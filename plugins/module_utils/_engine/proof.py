@@ -9,14 +9,13 @@ Which process runs a task is in its row; whether that process still runs, its co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from .axes import Axis, whole_table
 from .clock import Clock
-from .compose import project_containers
 from .database import Database
 from .docker import Container, Docker
 from .errors import CleanupError
@@ -135,12 +134,6 @@ def examine_rows(
         verdict = containers.verdict(owner, clock.to_utc(touched, row.touched)) if owner else UNKNOWN
         examined.append(Examined(row.identity, row.task, statuses.label(row.status), row.result, owner, verdict))
     return Verdicts(examined)
-
-
-def find_containers(compose: Mapping[str, Any]) -> Containers:
-    """Return the containers of the project that *compose* describes."""
-    docker = Docker(compose.get("docker_cli"))
-    return Containers(docker, project_containers(docker, compose))
 
 
 def _is_identifier(host: str) -> bool:
