@@ -28,6 +28,10 @@ class ConnectionLostError(DatabaseError):
     """The connection broke after it had worked."""
 
 
+class MissingRightError(DatabaseError):
+    """The database's user may not do this."""
+
+
 class LockTimeoutError(DatabaseError):
     """Another session held a lock for longer than ``lock_timeout``."""
 

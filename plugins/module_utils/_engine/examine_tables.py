@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .database import Database
-from .errors import CleanupError
+from .errors import CleanupError, MissingRightError
 from .findings import Finding, error, warning
 from .libraries import sa
 from .profiles import PROFILES
@@ -36,20 +36,45 @@ def examine_table(database: Database, name: str) -> Iterator[Finding]:
 
 
 def _rights(database: Database, record: RecordTable) -> Iterator[Finding]:
-    if database.kind != "postgresql":
-        return
-    relation = regclass(database, record.table)
-    missing = [
-        right
-        for right in ("SELECT", "UPDATE", "DELETE")
-        if not database.value(sa.select(sa.func.has_table_privilege(relation, right)))
-    ]
+    missing = list(_ASKS[database.kind](database, record))
     if missing:
         yield error(
             "rights_missing",
             f"The user {database.user} may not {', '.join(missing)} on {record.name}.",
             f"GRANT {', '.join(missing)} ON {record.name} TO {database.user}, or use another user.",
         )
+
+
+def _postgresql_rights(database: Database, record: RecordTable) -> Iterator[str]:
+    relation = regclass(database, record.table)
+    for right in ("SELECT", "UPDATE", "DELETE"):
+        if not database.value(sa.select(sa.func.has_table_privilege(relation, right))):
+            yield right
+
+
+def _mysql_rights(database: Database, record: RecordTable) -> Iterator[str]:
+    """Yield the rights that are missing. The server has them from many places, so it is asked to explain statements."""
+    column, nothing = next(iter(record.table.c)), sa.false()
+    statements = {
+        "SELECT": sa.select(column).where(nothing),
+        "UPDATE": sa.update(record.table).values({column: column}).where(nothing),
+        "DELETE": sa.delete(record.table).where(nothing),
+    }
+    for right, statement in statements.items():
+        try:
+            with database.transaction() as connection:
+                # EXPLAIN changes nothing, yet a transaction that only reads may not ask for it.
+                connection.exec_driver_sql("SET TRANSACTION READ WRITE")
+                connection.exec_driver_sql(f"EXPLAIN {statement.compile(dialect=database.dialect)}")
+        except MissingRightError:
+            yield right
+
+
+_ASKS: dict[str, Callable[[Database, RecordTable], Iterable[str]]] = {
+    "postgresql": _postgresql_rights,
+    "mysql": _mysql_rights,
+    "sqlite": lambda _database, _record: (),  # who may write the file may do everything
+}
 
 
 def _indexes(record: RecordTable) -> Iterator[Finding]:

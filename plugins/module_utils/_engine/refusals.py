@@ -13,6 +13,7 @@ from .errors import (
     ConnectionLostError,
     DatabaseError,
     LockTimeoutError,
+    MissingRightError,
     StatementTimeoutError,
 )
 
@@ -47,7 +48,7 @@ def explain(error: Any, where: str, connected: bool, user: str) -> DatabaseError
             f"The connection to {where} was lost: {said}. What was committed stays; run the same again to go on."
         )
     if code in _RIGHTS:
-        return DatabaseError(f"{where} refused: {said}. {advice_on_rights(user)}")
+        return MissingRightError(f"{where} refused: {said}. {advice_on_rights(user)}")
     if code in _REFERENCED:
         return DatabaseError(
             f"{where} refused, for other rows point at the rows to delete: {said}. "

@@ -163,9 +163,11 @@ def test_ids_without_a_sign_have_twice_the_room(mariadb_database: Database, fork
     assert "3,500,000,000 of 4,294,967,295" in found["id_nearly_used_up"]["message"]
 
 
-def test_a_missing_right_is_found(postgresql_database: Database, fork_module: RunModule) -> None:
-    indexed(postgresql_database)
-    found = findings(fork_module, postgresql_database.viewer_url)
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_missing_right_is_found(request: pytest.FixtureRequest, kind: str, fork_module: RunModule) -> None:
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    indexed(database)
+    found = findings(fork_module, database.viewer_url)
     assert set(found) == {"rights_missing"}
     assert found["rights_missing"]["severity"] == "error"
     assert "UPDATE, DELETE" in found["rights_missing"]["message"]
