@@ -61,3 +61,21 @@ attributes:
     platforms: posix
     support: full
 """
+
+    HOST = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and predict what would change without changing anything.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed, or what would change in check mode.
+    support: full
+  idempotent:
+    description: When run twice in a row with the same arguments, the second run changes nothing.
+    support: full
+  platform:
+    description: Target systems.
+    platforms: posix
+    support: full
+"""

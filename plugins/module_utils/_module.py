@@ -117,7 +117,7 @@ class Module(AnsibleModule):  # type: ignore[misc]
         if not sqlalchemy_version():
             # First of all, for a module that starts again asks Docker all over. What kind of database it will be is
             # not known yet, so this is for who has the drivers of each.
-            _start_again(["sqlalchemy, psycopg2, pymysql"])
+            start_again(["sqlalchemy, psycopg2, pymysql"])
         # Loaded only where it is needed: the rest of a module's work takes no longer than that.
         from ._engine.compose import Project
 
@@ -173,14 +173,14 @@ def open_database(module: Module, *, read_only: bool) -> Database:
     try:
         parse_url(url)
     except MissingLibraryError:
-        _start_again(needed_modules(url))
+        start_again(needed_modules(url))
         raise
     given = module.params.get("lock_timeout")
     timeout = parse_duration(given, "lock_timeout") if given else DEFAULT_LOCK_TIMEOUT
     return Database(url, read_only=read_only, lock_timeout=timeout)
 
 
-def _start_again(choices: Sequence[str]) -> None:
+def start_again(choices: Sequence[str]) -> None:
     """Start the module again, once, in an interpreter that has all modules of one of *choices*, if there is one."""
     if has_respawned():
         return

@@ -149,6 +149,10 @@ class Docker:
         """Return what *container* has written since *moment* (ISO 8601)."""
         return self._run(["logs", "--since", moment, container.identifier], both=True)
 
+    def compose(self, folder: str, *arguments: str) -> str:
+        """Return what ``docker compose`` prints in *folder*, as the operator's own command there does."""
+        return self._run(["compose", *arguments], folder=folder)
+
     def inspect(self, identifiers: Sequence[str]) -> list[Container]:
         """Return the containers with these identifiers or names; all of them must be there."""
         if not identifiers:
@@ -156,7 +160,7 @@ class Docker:
         said = self._run(["inspect", "--type", "container", *identifiers])
         return [Container(description) for description in json.loads(said)]
 
-    def _run(self, arguments: list[str], given: str = "", both: bool = False) -> str:
+    def _run(self, arguments: list[str], given: str = "", both: bool = False, folder: str | None = None) -> str:
         try:
             done = subprocess.run(  # pylint: disable=ansible-bad-function
                 [self._cli, *arguments],
@@ -165,6 +169,7 @@ class Docker:
                 timeout=_TIMEOUT,
                 check=False,
                 input=given,
+                cwd=folder,
             )
         except subprocess.TimeoutExpired:
             raise CleanupError(

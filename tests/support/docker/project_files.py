@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+import yaml
+
 from .images import Images
 
 Kind = Literal["postgresql", "mariadb"]
@@ -49,6 +51,7 @@ def make_files(
     workers: int = 1,
     result_expires: int | None = None,
     health_interval: str = "1s",
+    one_file: bool = False,
 ) -> None:
     """Make a project's folder.
 
@@ -56,13 +59,16 @@ def make_files(
     :param workers: how many containers of the worker
     :param result_expires: the application's; with None, Celery makes no `celery.backend_cleanup`
     :param health_interval: short, so that the project is soon known to be well; many such projects load the machine
+    :param one_file: whether Compose finds one file by itself, and so would read an override file beside it
     """
     shutil.copytree(TEMPLATE, folder)
     overlays = [f"compose.{database}.yml"] + ["compose.published.yml"] * published_port
+    if one_file:
+        _join(folder / "compose.yml", [folder / name for name in overlays])
     _write_variables(
         folder / ".env",
         {
-            "COMPOSE_FILE": ":".join(["compose.yml", *overlays]),
+            **({} if one_file else {"COMPOSE_FILE": ":".join(["compose.yml", *overlays])}),
             "DATABASE_IMAGE": images.postgresql if database == "postgresql" else images.mariadb,
             "DATABASE_PORT": str(FLAVOURS[database].port),
             "REDIS_IMAGE": images.redis,
@@ -72,6 +78,19 @@ def make_files(
         },
     )
     _write_credentials(folder, database, password, credentials, result_expires)
+
+
+def _join(path: Path, overlays: list[Path]) -> None:
+    """Put what the overlays say into the file itself."""
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for overlay in overlays:
+        added = yaml.safe_load(overlay.read_text(encoding="utf-8"))
+        for name, service in added["services"].items():
+            document["services"][name].update(service)
+        document.update({name: value for name, value in added.items() if name != "services"})
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    for file in path.parent.glob("compose.*.yml"):
+        file.unlink()
 
 
 def _write_credentials(
