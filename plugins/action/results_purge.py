@@ -14,8 +14,9 @@ from typing import Any
 
 from ansible import context
 from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Rhythm
 from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import VARIABLE
-from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor, Rhythm, rhythm
+from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor, rhythm
 
 _CROWD = 5  # hosts at once, from which on each of them is looked at less often
 

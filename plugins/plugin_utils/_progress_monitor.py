@@ -14,33 +14,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace, Rhythm
 from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import read_pace
 
 display = Display()
 
 _PATIENCE = 5.0  # seconds for a look that is under way when the module has ended
-
-
-@dataclass(frozen=True)
-class Rhythm:
-    """When there is something to say."""
-
-    seconds: float  #: between two looks, and before the first
-    step: float  #: the share of all rows that is to be done between two lines
-
-    def is_news(self, pace: Pace, told: Pace | None) -> bool:
-        if told is None:
-            return pace.done > 0
-        if pace.share is None or told.share is None:
-            # Without an end in sight, lines become rare as the run becomes long.
-            return pace.done > told.done * (2 if self.step else 1)
-        return pace.done > told.done and pace.share - told.share >= self.step
 
 
 ON_TERMINAL = Rhythm(seconds=2, step=0)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from ansible.utils.display import Display
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace, Rhythm
 from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import (
     VARIABLE,
     progress_file,
     read_pace,
 )
-from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor, Rhythm
+from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor
 
 FILE = "[250, 1.5, 1000, true]"
 

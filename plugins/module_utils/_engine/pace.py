@@ -48,6 +48,22 @@ class Pace:
         return ", ".join(parts)
 
 
+@dataclass(frozen=True)
+class Rhythm:
+    """When there is something to say."""
+
+    seconds: float  #: between two looks, and before the first
+    step: float  #: the share of all rows that is to be done between two lines
+
+    def is_news(self, pace: Pace, told: Pace | None) -> bool:
+        if told is None:
+            return pace.done > 0
+        if pace.share is None or told.share is None:
+            # Without an end in sight, lines become rare as the run becomes long.
+            return pace.done > told.done * (2 if self.step else 1)
+        return pace.done > told.done and pace.share - told.share >= self.step
+
+
 def follow(progress: Progress, watch: Callable[[Pace], None], matched: int | None, estimated: bool) -> None:
     """Tell *watch* the pace of *progress*: now, and after each batch."""
     began = time.monotonic()

@@ -102,6 +102,10 @@ class TablePolicy:
     def effective_zombie_rules(self) -> tuple[ZombieRule, ...]:
         return self.profile.zombie_rules if self.zombie_rules is None else self.zombie_rules
 
+    @property
+    def effective_purge_rules(self) -> tuple[PurgeRule, ...]:
+        return self.profile.purge_rules if self.purge_rules is None else self.purge_rules
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -127,7 +131,7 @@ class Policy:
 
     def purge_rules(self, table: TablePolicy) -> tuple[PurgeRule, ...]:
         """Return the rules of *table*: a rule for each high-frequency task first, then its own."""
-        own = table.profile.purge_rules if table.purge_rules is None else table.purge_rules
+        own = table.effective_purge_rules
         if table.profile.name not in _RESULT_PROFILES or not self.high_frequency_tasks:
             return own
         return (*parse_purge_rules([{"name": task, "tasks": [task]} for task in self.high_frequency_tasks]), *own)

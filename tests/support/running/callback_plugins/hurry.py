@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Rhythm
 from ansible_collections.fleetops.celery.plugins.plugin_utils import _progress_monitor
 
 DOCUMENTATION = """
@@ -30,4 +31,4 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        _progress_monitor.ELSEWHERE = _progress_monitor.Rhythm(0.5, 0.3)
+        _progress_monitor.ELSEWHERE = Rhythm(0.5, 0.3)
