@@ -26,6 +26,7 @@ from .purge import PurgeResult, purge
 from .reclaim import ReclaimResult, reclaim
 from .records import RecordTable
 from .report import purge_report, reclaim_report, statistics_report, support_report, zombie_report
+from .sizes import settle
 from .statistics import Statistics, take_statistics
 from .supporting import SupportResult, support
 from .zombies import ZombieResult, fail_zombies, fail_zombies_of_dependents
@@ -92,6 +93,9 @@ def clean(
     try:
         if policy.indexes and "purge" in steps:
             done.indexes = support(database, record, check=check)
+            if done.indexes.changed and not check:
+                # A purge walks along indexes that it knows of.
+                record = RecordTable(database, table.profile)
         if "zombies" in steps:
             done.zombies = [fail_zombies(database, record, zombie_rules, check=check)]
             if table.zombie_rules is None:
@@ -111,6 +115,8 @@ def clean(
                 watch=watch,
             )
         if "vacuum" in steps and table.vacuum.mode != NO_VACUUM:
+            if done.changed and not check:
+                settle(database)
             done.reclaimed = reclaim(
                 database,
                 record,

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from .database import Database
 from .errors import DatabaseError
 from .libraries import sa
+
+_FLUSHING = (15,)  # the first version that can be told to
+_FLUSHED_AFTER = 1.1  # seconds, for older ones
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,17 @@ def estimate_rows(database: Database, table: Any) -> int | None:
     if database.kind == "mysql":
         return _mysql_statistics(database, table)[2]
     return None
+
+
+def settle(database: Database) -> None:
+    """Let PostgreSQL's counters learn what this session has just done; it tells them once a second on its own."""
+    if database.kind != "postgresql":
+        return
+    if database.server_version() >= _FLUSHING:
+        database.value(sa.select(sa.func.pg_stat_force_next_flush()))
+    else:
+        time.sleep(_FLUSHED_AFTER)
+        database.value(sa.select(sa.literal(1)))  # a session tells at the end of a transaction
 
 
 def regclass(database: Database, table: Any) -> Any:

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same policy by the role and by the command, on copies of one database, comes to the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command import run_command, write_policy
+from support.running import PlaybookRun
+from support.servers import Database
+from support.tables import (
+    Dump,
+    create_django_celery_results,
+    create_processing_tasks,
+    create_reading_sessions,
+    create_task_logs,
+    dump,
+    fill,
+)
+from support.tables.rows import GROUP_RESULT, TASK_RESULT, group_results, processing_rows, task_log_rows, task_results
+
+POLICY: dict[str, Any] = {
+    "high_frequency_tasks": ["flush"],
+    "tables": [
+        {"profile": "django_celery_results", "purge_rules": [{"name": "old", "older_than": "5d"}]},
+        {"profile": "processing_tasks", "vacuum": {"mode": "none"}},
+        {"profile": "task_logs", "zombie_rules": [{"statuses": ["STARTED"], "older_than": "12h", "reason": "gone"}]},
+        {"profile": "reading_sessions"},
+    ],
+    "limits": {"max_rows": 60, "batch_size": 20},
+    "indexes": True,
+}
+
+
+def _rows(database: Database) -> None:
+    create_django_celery_results(database)
+    create_processing_tasks(database)
+    create_task_logs(database)
+    create_reading_sessions(database)
+    rows = [
+        task_results(90, days=6),
+        task_results(25, days=0.2, task_name="shop.flush"),
+        task_results(3, "STARTED", days=6),
+        task_results(40, days=1),
+    ]
+    fill(database, TASK_RESULT, rows)
+    fill(database, GROUP_RESULT, [group_results(4, days=6)])
+    rows = [processing_rows(5, "RUNNING", days=2), processing_rows(9, "FAILURE", days=9), processing_rows(7, days=3)]
+    fill(database, "processing_tasks", rows)
+    fill(database, "task_logs", [task_log_rows(8, days=40), task_log_rows(2, "STARTED", days=0.6)])
+
+
+def _comparable(found: Dump) -> Dump:
+    """What a run wrote as the present moment differs from one run to the other."""
+    recent = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(minutes=15)
+    return {
+        table: sorted((tuple("now" if _is_recent(value, recent) else value for value in row) for row in rows), key=repr)
+        for table, rows in found.items()
+    }
+
+
+def _is_recent(value: Any, recent: datetime) -> bool:
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d \d\d:", value):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        return False
+    return (value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo else value) > recent
+
+
+def _lines(lines: list[str]) -> list[str]:
+    """A report without what was measured by a clock, or depends on how pages were filled."""
+    return [
+        re.sub(r"in [\d.]+ s|size .*|Size: .*|Dead rows: .*", "…", line)
+        for line in lines
+        if not line.startswith("  Note: ")
+    ]
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "for-real"])
+def test_role_and_command(
+    make_database: Callable[..., Database], run_playbook: Callable[..., PlaybookRun], tmp_path: Path, check: bool
+) -> None:
+    by_role, by_command = make_database(_rows), make_database(_rows)
+    inventory = tmp_path / "hosts.json"
+    host = {"ansible_connection": "local", "celery_database_url": by_role.url}
+    inventory.write_text(json.dumps({"all": {"hosts": {"shop": host}}}))
+    variables = {f"cleanup_{key}": value for key, value in POLICY.items()}
+    run = run_playbook("fleetops.celery.cleanup", inventory, variables, check=check)
+    assert run.exit_code == 0, run.output
+    policy = write_policy(tmp_path / "policy.json", {"database_url": by_command.url, **POLICY})
+    options = ["run", "--policy", policy, *(["--dry-run"] if check else [])]
+
+    done = run_command(*options, database=by_command)
+
+    assert done.exit_code == (0 if check else 3)
+    assert _comparable(dump(by_command)) == _comparable(dump(by_role))
+    told = [line for task in run.results("ansible.builtin.debug", "shop") for line in task["msg"]]
+    assert _lines(done.out.splitlines()[3:-2]) == _lines(told)
