@@ -32,7 +32,7 @@ options:
     description:
       - Add SQLAlchemy and typing_extensions, without their compiled parts, for applications that lack them. Where an application has its own, they
         stay unused.
-      - They come from the interpreter that runs this module, or else from where the role M(fleetops.celery.prerequisites#role) puts them.
+      - They come from the interpreter that runs this module, or else from where the role P(fleetops.celery.prerequisites#role) puts them.
     type: bool
     default: false
   state:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,9 @@ class CommandRun:
 @cache
 def command_file() -> Path:
     """The command's file, without the line that names an interpreter."""
-    path = Path(tempfile.mkdtemp(prefix="fleet-command-"), "celery-cleanup")
+    folder = tempfile.mkdtemp(prefix="fleet-command-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder, "celery-cleanup")
     path.write_bytes(build())
     return path
 
@@ -48,7 +52,7 @@ def command_line(*arguments: str, python: str | Path = sys.executable) -> list[s
 
 
 def command_environment(database: Database | None = None, **variables: str) -> dict[str, str]:
-    """The environment of somebody who set nothing but the database's URL. An empty password is part of no output."""
+    """The environment of somebody who set nothing but the database's URL."""
     return clean_environment({**({"CELERY_DATABASE_URL": database.url} if database else {}), **variables})
 
 

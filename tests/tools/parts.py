@@ -27,6 +27,8 @@ def _missing_of_the_system() -> dict[str, str]:
         missing["mariadbd"] = f"the tests on MariaDB are left out; {_HELP}"
     if not list(Path("/usr/share/postgresql").glob("*/extension/pg_repack.control")):
         missing["pg_repack"] = f"the tests on the system's PostgreSQL with pg_repack are left out; {_HELP}"
+    if not all(shutil.which(program, path=path) for program in ("cron", "logrotate")):
+        missing["cron"] = f"the tests with a real cron are left out; {_HELP}"
     if lack := docker_engine.missing():
         missing[lack] = f"the tests on Docker Compose are left out; {_HELP}"
     return missing

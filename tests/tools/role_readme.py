@@ -21,6 +21,7 @@ _INLINE_DEFAULT = 60
 
 _MARKUP = (
     (re.compile(r"\b[CV]\(((?:\\.|[^)\\])*)\)"), r"`\1`"),
+    (re.compile(r"\bP\(([^)#]*)#\w+\)"), r"`\1`"),
     (re.compile(r"\b(?:O|RV|E|P)\(((?:\\.|[^)\\])*)\)"), r"`\1`"),
     (re.compile(r"\bM\(([^)]*)\)"), r"`\1`"),
     (re.compile(r"\bB\(([^)]*)\)"), r"**\1**"),

@@ -10,6 +10,7 @@ import itertools
 import pytest
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.crontab import (
     check_timezone,
+    cron_line,
     format_crontab,
     parse_crontab,
 )
@@ -107,3 +108,30 @@ def test_a_time_zone_is_known(name: str) -> None:
 def test_a_wrong_time_zone_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="is not a time zone"):
         check_timezone(name)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("text", [*NUMBERS, *WORDS, *RANGES, *STEPS, *LISTS, "*", "fri-mon", "nov-feb/2", "6-1,3"])
+def test_a_cron_daemon_gets_what_celery_understands(field: str, text: str) -> None:
+    columns = {**dict.fromkeys(FIELDS, "*"), field: text}
+    line = " ".join(columns[field] for field in FIELDS)
+    try:
+        meant = _celery(parse_crontab(line))
+    except UsageError:
+        with pytest.raises(UsageError, match="crontab"):
+            cron_line(line, 5)
+        return
+    plain = cron_line(line, 5)
+    assert _celery(parse_crontab(plain)) == meant
+    # No name, and no range that goes back to the beginning: cron would take neither.
+    assert set(plain) <= set("0123456789*/,- ")
+    for part in plain.replace(" ", ",").split(","):
+        first, _dash, last = part.partition("/")[0].partition("-")
+        assert not last or int(first) <= int(last)
+
+
+def test_a_minute_of_the_hosts_own() -> None:
+    assert cron_line("H 2 * * *", 37) == "37 2 * * *"
+    for line in ("* H * * *", "H/2 * * * *", "H,5 * * * *", "h 2 * * *", "H"):
+        with pytest.raises(UsageError, match="crontab"):
+            cron_line(line, 37)

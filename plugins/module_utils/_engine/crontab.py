@@ -61,6 +61,28 @@ def format_crontab(columns: dict[str, str]) -> str:
     return " ".join(columns[field.column].replace(" ", "") for field in _FIELDS)
 
 
+def cron_line(line: str, minute: int) -> str:
+    """Return *line* as every cron daemon takes it.
+
+    Names become numbers, and a range that passes the end of the week or year becomes a list.
+
+    :param minute: what an ``H`` in the minute's place stands for
+    :raises UsageError: naming the field that is wrong
+    """
+    fields = line.split()
+    if fields[:1] == ["H"]:
+        fields[0] = str(minute)
+    columns = parse_crontab(" ".join(fields))
+    return " ".join(_plain(field, columns[field.column]) for field in _FIELDS)
+
+
+def _plain(field: _Field, text: str) -> str:
+    ranges = re.findall(r"(\d+)-(\d+)", text)
+    if re.search(r"[a-z]", text, re.IGNORECASE) or any(int(first) > int(last) for first, last in ranges):
+        return ",".join(str(value) for value in sorted(_values(field, text)))
+    return text
+
+
 def check_timezone(name: str) -> str:
     """Return *name* if it is a time zone.
 
