@@ -23,7 +23,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         try:
             if arguments.get("state", "present") == "present":
-                arguments["_package"] = self._send(build())
+                arguments["package"] = self._send(build())
             return dict(self._execute_module(module_args=arguments, task_vars=task_vars))
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)

@@ -35,6 +35,9 @@ options:
       - They come from the interpreter that runs this module, or else from where the role P(fleetops.celery.prerequisites#role) puts them.
     type: bool
     default: false
+  package:
+    description: What the controller has sent, on the host. Leave it alone; it is filled in where the task runs.
+    type: path
   state:
     description: Whether the file is there.
     type: str
@@ -106,8 +109,7 @@ def main() -> None:
             "python": {"type": "path"},
             "libraries": {"type": "bool", "default": False},
             "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
-            # What the action plugin sent.
-            "_package": {"type": "path"},
+            "package": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -151,11 +153,11 @@ def _wanted(module: AnsibleModule) -> bytes:
         module.fail_json(
             msg=f"python: {interpreter!r} cannot run a program; give an absolute path of 100 characters at most, without spaces."
         )
-    if not params["_package"]:
+    if not params["package"]:
         module.fail_json(
             msg="The package comes from the controller: call fleetops.celery.maintenance_package in a task."
         )
-    with open(params["_package"], "rb") as file:
+    with open(params["package"], "rb") as file:
         content = file.read()
     if params["libraries"]:
         found = library_files()

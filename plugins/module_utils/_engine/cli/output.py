@@ -61,7 +61,8 @@ class Output:
     def say(self, line: str, stream: TextIO | None = None) -> None:
         stream = stream or sys.stdout
         try:
-            print(line, file=stream, flush=True)
+            stream.write(f"{line}\n")
+            stream.flush()
         except OSError:
             # Python itself would try once more at the end, and complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

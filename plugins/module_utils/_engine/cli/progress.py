@@ -52,8 +52,8 @@ class Progress:
 
     def _draw(self, table: str, pace: Pace) -> None:
         filled = int(_WIDTH * pace.share) if pace.share is not None else None
-        bar = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] " if filled is not None else ""
-        line = f"{bar}{table}: {pace.text}"
+        drawn = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] " if filled is not None else ""
+        line = f"{drawn}{table}: {pace.text}"
         # One that is broken into two lines could not be taken away.
         self._write(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}")
         self._bar = True
