@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the purge and the modules: `make bench`, or with fewer rows `make bench ARGS=--quick`.
 
-`make bench ARGS='--deployments 10'` measures migrate and doctor instead, on so many Compose projects.
+`make bench ARGS='--deployments 10'` measures migrate and doctor instead, on so many Compose projects;
+`make bench ARGS=--mariadb` the purge on MariaDB, against pt-archiver, which is part of the whole too;
+`make bench ARGS=--growth` how the purge's time grows up to ten million rows; that needs 25 GB of disk.
 
 Ratios are what counts; times differ from machine to machine, and mean little on one that is busy. Nothing here fails
 because of a number: the table says which targets are met.
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +30,8 @@ sys.path.insert(2, str(Path(__file__).resolve().parents[1] / "tools"))
 import archives
 import deployments
 import docker_engine
+import growth
+import mariadb
 import records
 import report
 import sqlalchemy
@@ -34,13 +39,14 @@ import subjects
 from server import DurablePostgreSQL
 from support.docker import docker
 from support.missing import MissingPart
-from support.servers import Database
+from support.servers import Database, DatabaseServer
 
 ROWS = (500_000, subjects.ACCEPTANCE, 2_000_000)
 QUICK_ROWS = 50_000
 LISTENED_ROWS = 200_000
 MEMORY_ROWS = (100_000, 1_000_000)
 SMALL_TABLE = 1_000
+GROWTH_ROWS = (100_000, 1_000_000, 10_000_000)
 
 
 def _options() -> argparse.Namespace:
@@ -49,6 +55,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (%(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} rows at most, to see that all of it runs")
     parser.add_argument("--deployments", type=int, metavar="NUMBER", help="measure on running deployments, only")
+    parser.add_argument("--mariadb", action="store_true", help="measure on MariaDB, only")
+    parser.add_argument("--growth", action="store_true", help=f"measure growth over {GROWTH_ROWS} rows, only")
     return parser.parse_args()
 
 
@@ -57,7 +65,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _filled(server: DurablePostgreSQL, rows: int) -> Iterator[Database]:
+def _filled(server: DatabaseServer, rows: int) -> Iterator[Database]:
     _say(f"{rows:,} rows …")
     database = server.new_database()
     try:
@@ -89,13 +97,32 @@ def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator
         yield from subjects.listeners(server, template, rows, options.rounds)
 
 
-def _told(lines: Iterator[report.Line]) -> str:
-    """Tell each line when it is known; all of them as a table."""
+def _grow(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator[report.Line]:
+    sizes = sorted(options.rows or GROWTH_ROWS)
+    needed = sizes[-1] * growth.DISK_OF_A_ROW
+    free = shutil.disk_usage(server.folder).free
+    if free < needed:
+        raise MissingPart(f"{sizes[-1]:,} rows need {needed:,} bytes of disk, and {free:,} are free in {server.folder}")
+    times = {}
+    for rows in sizes:
+        with _filled(server, rows) as template:
+            times[rows] = growth.seconds_of(server, template, options.rounds)
+    yield from growth.exponents(times)
+
+
+def _on_mariadb(server: mariadb.DurableMariaDB, options: argparse.Namespace) -> Iterator[report.Line]:
+    rows = QUICK_ROWS if options.quick else min(options.rows or [subjects.ACCEPTANCE])
+    with _filled(server, rows) as template:
+        yield from mariadb.purging(server, template, rows, options.rounds)
+
+
+def _told(lines: Iterator[report.Line]) -> list[report.Line]:
+    """Tell each line when it is known."""
     told = []
     for line in lines:
         told.append(line)
         _say("  " + "  ".join(line.cells))
-    return report.table(told)
+    return told
 
 
 def main() -> int:
@@ -106,11 +133,18 @@ def main() -> int:
         if options.deployments:
             docker_engine.start()
             version = "Docker " + docker("version", "--format={{.Server.Version}}").strip()
-            table = _told(deployments.measure(options.deployments, options.rounds))
+            table = report.table(_told(deployments.measure(options.deployments, options.rounds)))
         else:
-            with DurablePostgreSQL() as server:
-                version = f"PostgreSQL {server.version()}"
-                table = _told(_measure(server, options))
+            versions, lines = [], []
+            if not options.mariadb:
+                with DurablePostgreSQL() as server:
+                    versions.append(f"PostgreSQL {server.version()}")
+                    lines += _told((_grow if options.growth else _measure)(server, options))
+            if not options.growth:
+                with mariadb.DurableMariaDB() as other:
+                    versions.append(other.version())
+                    lines += _told(_on_mariadb(other, options))
+            version, table = ", ".join(versions), report.table(lines)
     except (MissingPart, docker_engine.NoDocker) as missing:
         _say(str(missing))
         return 1

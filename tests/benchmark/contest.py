@@ -6,17 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from statistics import median
+from typing import Protocol
 
 from programs import Measured
-from server import DurablePostgreSQL, pinned_snapshot
+from server import pinned_snapshot
 from support.servers import Database
 from ways import Way
 
 
+class Copying(Protocol):
+    """A server that copies a database for the time of a measurement."""
+
+    def copy(self, template: Database) -> AbstractContextManager[Database]: ...
+
+
 def measure(
-    server: DurablePostgreSQL, template: Database, ways: Mapping[str, Way], rounds: int, pinned: bool
+    server: Copying, template: Database, ways: Mapping[str, Way], rounds: int, pinned: bool = False
 ) -> dict[str, Measured]:
     """Measure each of *ways*; with *pinned*, while another session holds a snapshot of the copy open."""
     runs: dict[str, list[Measured]] = {name: [] for name in ways}
@@ -28,7 +35,12 @@ def measure(
                 with snapshot:
                     runs[name].append(ways[name](database))
         order = [*order[1:], order[0]]
-    return {name: _typical(measured) for name, measured in runs.items()}
+    typical = {name: _typical(measured) for name, measured in runs.items()}
+    numbers = {name: one.deleted for name, one in typical.items()}
+    # Not the same to a row: what is old enough becomes more from one to the next.
+    if max(numbers.values()) - min(numbers.values()) > max(numbers.values()) // 100:
+        raise RuntimeError(f"the ways met different numbers of rows: {numbers}")
+    return typical
 
 
 def _typical(runs: list[Measured]) -> Measured:

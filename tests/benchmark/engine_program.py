@@ -46,7 +46,7 @@ def clean(
     record = RecordTable(database, find_profile("django_celery_results"))
     allowed = timedelta(seconds=exclusive_lock) if exclusive_lock else None
     rules = parse_purge_rules([{"older_than": older_than}])
-    place = parse_archive(archive)
+    place = parse_archive(archive) if archive else None
     return purge(database, record, rules, Limits(), exclusive_lock=allowed, archive=place)
 
 

@@ -14,6 +14,7 @@ from records import TABLE
 from support.servers import Database, PostgreSQL
 from support.servers.postgresql import OWNER
 
+QUARTER_OF_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -23,7 +24,7 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
     "max_wal_size": "8GB",
     # What the manual recommends for a server of its own.
-    "shared_buffers": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 4 // 2**20}MB",
+    "shared_buffers": f"{QUARTER_OF_MEMORY // 2**20}MB",
     "maintenance_work_mem": "512MB",
 }
 

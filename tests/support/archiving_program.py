@@ -46,8 +46,7 @@ def _die_at(moment: str, batch: int) -> None:
     setattr(ArchiveFile, name, last)
 
 
-def main() -> None:
-    order = json.load(sys.stdin)
+def archive(order: dict[str, Any]) -> None:
     if order.get("moment"):
         _die_at(order["moment"], order["batch"])
     if order.get("file_size"):
@@ -70,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    archive(json.load(sys.stdin))

@@ -78,14 +78,12 @@ class Archived:
     compression: str
 
 
-def parse_archive(document: Mapping[str, Any] | None) -> ArchivePlace | None:
+def parse_archive(document: Mapping[str, Any]) -> ArchivePlace:
     """Read where to archive.
 
     :raises UsageError: when the folder cannot be written
     :raises MissingLibraryError: when the compression is not available
     """
-    if document is None:
-        return None
     folder = Path(document.get("path") or "")
     compression = document.get("compression") or "auto"
     if compression not in COMPRESSIONS:

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two hundred ends at random moments: each row is in the table or counts in an archive, and none is in both."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+from support.archives import end_sessions, left, make_logs, settled
+from support.archiving_program import archive
+from support.servers import Database, PostgreSQL
+
+MakeDatabase = Callable[..., Database]
+#: More where one takes less time.
+KILLS = {"sqlite": 90, "postgresql": 60, "mariadb": 30}
+#: On each of the two servers that have connections.
+LOST = 10
+_RESTARTS = 3  #: of the lost connections, on the server that can be started again
+_LONGEST = 0.1  #: seconds from the beginning of an archive to the end of its run
+_PATIENCE = 30.0
+
+
+def _begin(database: Database, folder: Path) -> BaseProcess:
+    """Let a fork of this process, which has imported everything, purge into *folder*; return once it archives."""
+    seen = len(list(folder.glob("*.manifest.json")))
+    order = {"url": database.url, "path": str(folder), "profile": "task_logs", "batch_size": 20}
+    process = multiprocessing.get_context("fork").Process(target=archive, args=(order,))
+    process.start()
+    deadline = time.monotonic() + _PATIENCE
+    while process.is_alive() and len(list(folder.glob("*.manifest.json"))) == seen:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return process
+
+
+def test_killed(make_database: MakeDatabase, tmp_path: Path) -> None:
+    chance = random.Random(4)
+    database = make_database(make_logs)
+    wanted, kills = KILLS[database.kind], 0
+    while kills < wanted:
+        rows = left(database)
+        folder = tmp_path / str(kills)
+        folder.mkdir()
+        while kills < wanted and database.count("task_logs"):
+            process = _begin(database, folder)
+            time.sleep(chance.uniform(0, _LONGEST))
+            process.kill()
+            process.join()
+            assert process.exitcode in (-signal.SIGKILL, 0)
+            kills += process.exitcode == -signal.SIGKILL
+        assert settled(database, folder) == rows
+        database = make_database(make_logs)
+
+
+@pytest.mark.parametrize("database_server", ["postgresql", "mariadb"], indirect=True)
+def test_cut_off(make_database: MakeDatabase, tmp_path: Path) -> None:
+    chance = random.Random(10)
+    lost = 0
+    while lost < LOST:
+        database = make_database(make_logs)
+        rows = left(database)
+        folder = tmp_path / str(lost)
+        folder.mkdir()
+        process = _begin(database, folder)
+        while process.is_alive():
+            time.sleep(chance.uniform(0, _LONGEST))
+            if lost < LOST:
+                lost += _cut_off(database, restart=lost >= LOST - _RESTARTS)
+        process.join()
+        assert (process.exitcode, database.count("task_logs")) == (0, 0)
+        assert settled(database, folder) == rows
+
+
+def _cut_off(database: Database, *, restart: bool) -> int:
+    """End the sessions of others; return how many there were."""
+    server = database.server
+    if not restart or not isinstance(server, PostgreSQL):
+        return end_sessions(database)
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    found = int(database.scalar(others))
+    if found:
+        server.halt()
+        server.resume()
+    return found
