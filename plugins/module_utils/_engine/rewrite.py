@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,10 +21,12 @@ from .census import first_met
 from .database import Database
 from .libraries import sa
 from .records import RecordTable
+from .survivors import Survivors
 
 FEW_SURVIVORS = 30  # percent; with more of them, deleting the others is as fast
 FEWEST_ROWS = 50_000  # below that, deleting takes no longer than taking the lock may
 _ASIDE = "fleetops_survivors"
+_MEMORY = "64MB"  # what a server takes for building an index, too
 
 
 class Rewrite:
@@ -67,43 +70,52 @@ class Rewrite:
         )
         return next((reason for reason, there in zip(reasons, found) if there), None)
 
-    def run(self, conditions: Sequence[Any], everything: bool) -> list[int]:
-        """Keep only the rows that meet none of *conditions*; return how many went for each of them.
+    def run(self, survivors: Survivors, everything: bool) -> list[int]:
+        """Keep only *survivors*; return how many rows went for each of their selections.
 
-        :param everything: the conditions leave no row
+        :param everything: there are none
         :raises LockTimeoutError: when others hold the table; nothing was changed
         :raises StatementTimeoutError: when it takes longer than is allowed; nothing was changed
         """
         with self._database.transaction() as connection:
+            # The first of all statements: what it sees is what the table holds once nobody else can change it.
             connection.execute(_text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
             self._deadline = time.monotonic() + self._allowed
-            survivors = 0 if everything else self._set_aside(connection, conditions)
-            deleted = self._count(connection, conditions, survivors)
+            staying = 0 if everything else self._set_aside(connection, survivors)
+            deleted = self._count(connection, survivors.going, staying)
             self._timed(connection, f"TRUNCATE TABLE {self._table}")
-            if survivors:
+            if staying:
                 self._put_back(connection)
-            self._timed(connection, f"ANALYZE {self._table}")
+            self._analyze(connection)
         return deleted
 
-    def _count(self, connection: Any, conditions: Sequence[Any], survivors: int) -> list[int]:
+    def _count(self, connection: Any, conditions: Sequence[Any], staying: int) -> list[int]:
         self._set_timeout(connection)
-        if len(conditions) == 1:
-            # Without looking into the rows, which takes several times as long.
-            total = connection.execute(sa.select(sa.func.count()).select_from(self._record.table)).scalar()
-            return [int(total) - survivors]
-        counted = sa.select(first_met(conditions).label("which")).select_from(self._record.table).subquery()
-        rows = connection.execute(sa.select(counted.c.which, sa.func.count()).group_by(counted.c.which))
-        numbers = {row[0]: int(row[1]) for row in rows}
-        return [numbers.get(place, 0) for place in range(len(conditions))]
+        table = self._record.table
+        # Without looking into the rows, which takes several times as long.
+        going = int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()) - staying
+        others: dict[int, int] = {}
+        if len(conditions) > 1:
+            self._set_timeout(connection)
+            which = sa.select(first_met(conditions).label("which")).where(sa.or_(*conditions[1:])).subquery()
+            counted = connection.execute(sa.select(which.c.which, sa.func.count()).group_by(which.c.which))
+            others = {row[0]: int(row[1]) for row in counted if row[0] > 0}
+        return [going - sum(others.values()), *(others.get(place, 0) for place in range(1, len(conditions)))]
 
-    def _set_aside(self, connection: Any, conditions: Sequence[Any]) -> int:
+    def _set_aside(self, connection: Any, survivors: Survivors) -> int:
+        self._widen_memory(connection)
         self._timed(connection, f"CREATE TEMPORARY TABLE {_ASIDE} (LIKE {self._table}) ON COMMIT DROP")
         names = [column.name for column in self._record.table.c]
-        goes = sa.func.coalesce(sa.or_(*conditions), sa.false())
-        staying = sa.select(self._record.table).where(sa.not_(goes))
-        aside = sa.table(_ASIDE, *(sa.column(name) for name in names))
         self._set_timeout(connection)
+        staying = sa.select(self._record.table).where(survivors.condition(connection))
+        aside = sa.table(_ASIDE, *(sa.column(name) for name in names))
         return int(connection.execute(sa.insert(aside).from_select(names, staying)).rowcount)
+
+    def _widen_memory(self, connection: Any) -> None:
+        """Let the server keep the survivors in memory, as far as they fit."""
+        with suppress(sa.exc.DBAPIError), connection.begin_nested():
+            # It refuses in a session of a pooler's that has used temporary tables before.
+            connection.execute(sa.select(sa.func.set_config("temp_buffers", _MEMORY, True)))
 
     def _put_back(self, connection: Any) -> None:
         indexes = self._indexes(connection)
@@ -111,11 +123,9 @@ class Rewrite:
             self._timed(connection, drop)
         quote = connection.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name).replace("%%", "%") for name in self._written_columns(connection))
-        key = ", ".join(quote(one.name).replace("%%", "%") for one in self._record.primary_key)
-        order = f" ORDER BY {key}" if key else ""
         self._timed(
             connection,
-            f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}{order}",
+            f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}",
         )
         for _drop, make in indexes:
             self._timed(connection, make)
@@ -157,6 +167,12 @@ class Rewrite:
             else (f"DROP INDEX {name}", definition)
             for constrains, name, definition, constraint, constraint_definition in rows
         ]
+
+    def _analyze(self, connection: Any) -> None:
+        """Tell the planner of the ages, which are others now; autovacuum sees to the rest, where nobody waits."""
+        quote = connection.dialect.identifier_preparer.quote
+        names = ", ".join(quote(one.name).replace("%%", "%") for one in self._record.age_columns)
+        self._timed(connection, f"ANALYZE {self._table}" + (f" ({names})" if names else ""))
 
     def _timed(self, connection: Any, statement: str) -> None:
         self._set_timeout(connection)

@@ -18,6 +18,7 @@ from .estimates import estimate_matching
 from .records import RecordTable
 from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Rewrite
 from .rules import PurgeRule
+from .survivors import Survivors
 
 #: How long everybody may be locked out while all rows are counted before they go.
 _TO_EMPTY = timedelta(seconds=5)
@@ -58,12 +59,12 @@ class Strategy:
         if self.reason is None:
             self.name = "truncate" if self._everything else "rewrite"
 
-    def run(self, conditions: Sequence[Any]) -> list[int]:
-        """Delete the rows that meet *conditions*; return how many of each, or nothing where batches are to do it."""
+    def run(self, survivors: Survivors) -> list[int]:
+        """Keep only *survivors*; return how many went for each selection, or nothing where batches are to do it."""
         if self._rewrite is None or self.name == "batches":
             return []
         try:
-            return self._rewrite.run(conditions, self._everything)
+            return self._rewrite.run(survivors, self._everything)
         except LockTimeoutError:
             why = "other sessions held the table"
         except StatementTimeoutError:
