@@ -71,6 +71,7 @@ class PurgeResult:
     strategy: str  #: ``batches``, ``rewrite`` or ``truncate``
     strategy_reason: str | None  #: why it was batches where something faster was asked for
     cautions: list[str]  #: what foreign keys cost, and take with them
+    cleared: list[str]  #: tables that a run had left that was killed, dropped by now
 
     @property
     def matched(self) -> int:
@@ -82,13 +83,16 @@ class PurgeResult:
 
     @property
     def changed(self) -> bool:
-        """Whether anything was deleted, or in check mode would be."""
+        """Whether anything was deleted or dropped, or in check mode would be deleted."""
         related = sum(one.matched if self.check else one.deleted for one in self.related)
-        return bool((self.matched if self.check else self.deleted) or related)
+        return bool((self.matched if self.check else self.deleted) or related or self.cleared)
 
     @property
     def notes(self) -> list[str]:
-        return [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note] + self.cautions
+        missing = [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note]
+        left = " and ".join(self.cleared)
+        cleared = [f"Dropped {left}, which a run that was killed had left."] if left else []
+        return missing + self.cautions + cleared
 
 
 def purge(
@@ -213,6 +217,7 @@ class _Purge:
             strategy=self._strategy.name,
             strategy_reason=self._strategy.reason,
             cautions=list(self._pointed_at.notes()),
+            cleared=self._strategy.cleared,
         )
 
     def _follow(self, watch: Callable[[Pace], None], counted: int | None) -> None:

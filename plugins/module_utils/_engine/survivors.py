@@ -10,9 +10,10 @@ statuses that there are. Said beside it, that lets the server read the few rows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from .census import first_met
 from .libraries import sa
 from .selection import Selection
 from .statuses import Statuses
@@ -38,6 +39,21 @@ class Survivors:
         goes = sa.or_(*self.going)
         followed = [follows for one in self._selections if (follows := self._follows(connection, one)) is not None]
         return sa.and_(sa.not_(sa.func.coalesce(goes, sa.false())), *followed)
+
+    def count_gone(self, execute: Callable[[Any], Any], table: Any, staying: int) -> list[int]:
+        """Return how many rows of *table* each selection takes, a row for the first that it meets.
+
+        :param execute: runs a statement
+        :param staying: how many rows stay
+        """
+        # Without looking into the rows, which takes several times as long.
+        going = int(execute(sa.select(sa.func.count()).select_from(table)).scalar()) - staying
+        others: dict[int, int] = {}
+        if len(self.going) > 1:
+            which = sa.select(first_met(self.going).label("which")).where(sa.or_(*self.going[1:])).subquery()
+            counted = execute(sa.select(which.c.which, sa.func.count()).group_by(which.c.which))
+            others = {row[0]: int(row[1]) for row in counted if row[0] > 0}
+        return [going - sum(others.values()), *(others.get(place, 0) for place in range(1, len(self.going)))]
 
     def _follows(self, connection: Any, selection: Selection) -> Any:
         """Return what is true of every row that does not meet *selection*; ``None`` where no index answers it."""
