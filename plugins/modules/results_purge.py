@@ -113,8 +113,11 @@ options:
         else out for at most O(exclusive_lock). That returns the space at once.
       - PostgreSQL does it in one transaction. The table keeps its grants, keys, sequence and place in replication. A session that began its
         snapshot before and reads the table only later finds it empty.
+      - MariaDB, from 10.6, copies the rows that stay into a table of the same definition, which then takes the name. The user needs the
+        rights to create, alter, drop and lock tables. What a run that was killed has left is dropped by the next one, with a warning.
       - It falls back to batches, and RV(strategy_reason) says why, on other databases, in a table of less than 50,000 rows, with triggers,
-        child tables, foreign keys onto the table, O(max_rows) or O(time_budget), and where others hold the table or it takes too long.
+        child tables, foreign keys onto the table (on MariaDB also its own), O(max_rows) or O(time_budget), and where others hold the table
+        or it takes too long.
       - A rule with C(all) empties such a table at once in either case.
     type: str
     choices: [auto, batches]

@@ -59,6 +59,11 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
+    def another(self) -> Database:
+        """Return one more connection to the same database."""
+        url = self._url.render_as_string(hide_password=False)
+        return Database(url, read_only=self._read_only, lock_timeout=self._lock_timeout)
+
     @property
     def name(self) -> str:
         """The database in words: ``PostgreSQL database shop at db:5432``."""
@@ -135,7 +140,8 @@ class Database:
             )
         elif self.kind == "mysql":
             seconds = max(1, milliseconds // 1000)
-            connection.execute(sa.text("SET SESSION innodb_lock_wait_timeout = :seconds"), {"seconds": seconds})
+            for lock in ("innodb_lock_wait_timeout", "lock_wait_timeout"):  # on rows, and on tables
+                connection.execute(sa.text(f"SET SESSION {lock} = :seconds"), {"seconds": seconds})
             if self._read_only:
                 connection.execute(sa.text("SET SESSION TRANSACTION READ ONLY"))
         elif self._read_only:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,9 +28,11 @@ from .rehearsal import Rehearsal
 from .related import RelatedCount, RelatedTables, age_of_followers
 from .rules import PurgeRule, ZombieRule
 from .selection import Selection, select_rows
+from .sizes import table_size
 from .statuses import Statuses
 from .stillness import Stillness
 from .strategy import Strategy
+from .survivors import Survivors
 
 if TYPE_CHECKING:
     from .archive import Archive, Archived, ArchivePlace
@@ -69,6 +71,7 @@ class PurgeResult:
     strategy: str  #: ``batches``, ``rewrite`` or ``truncate``
     strategy_reason: str | None  #: why it was batches where something faster was asked for
     cautions: list[str]  #: what foreign keys cost, and take with them
+    cleared: list[str]  #: tables that a run had left that was killed, dropped by now
 
     @property
     def matched(self) -> int:
@@ -80,13 +83,16 @@ class PurgeResult:
 
     @property
     def changed(self) -> bool:
-        """Whether anything was deleted, or in check mode would be."""
+        """Whether anything was deleted or dropped, or in check mode would be deleted."""
         related = sum(one.matched if self.check else one.deleted for one in self.related)
-        return bool((self.matched if self.check else self.deleted) or related)
+        return bool((self.matched if self.check else self.deleted) or related or self.cleared)
 
     @property
     def notes(self) -> list[str]:
-        return [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note] + self.cautions
+        missing = [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note]
+        left = " and ".join(self.cleared)
+        cleared = [f"Dropped {left}, which a run that was killed had left."] if left else []
+        return missing + self.cautions + cleared
 
 
 def purge(
@@ -211,6 +217,7 @@ class _Purge:
             strategy=self._strategy.name,
             strategy_reason=self._strategy.reason,
             cautions=list(self._pointed_at.notes()),
+            cleared=self._strategy.cleared,
         )
 
     def _follow(self, watch: Callable[[Pace], None], counted: int | None) -> None:
@@ -237,23 +244,23 @@ class _Purge:
     def _after(self, before: Census, by_status: bool, remaining: int, deleted: int) -> Census:
         if by_status:
             return self._count()
-        after = self._totals()
         if before.estimated:
-            # The server's own estimate may be seconds behind.
-            return replace(after, total=max(before.total - deleted, remaining), estimated=True)
-        return after
+            # Not as the server has it now, which may be seconds behind.
+            left = max(before.total - deleted, remaining)
+            return Census(left, table_size(self._database, self._record.table), estimated=True)
+        return self._totals()
 
     def _shielded(self, selection: Selection) -> Selection:
         if not self._protected:
             return selection
         keep = self._record.column("task_id").not_in(self._protected)
-        return replace(selection, beside_status=sa.and_(selection.beside_status, keep))
+        return selection.only(keep)
 
     def _unreferenced(self, selection: Selection) -> Selection:
         keep = self._pointed_at.keep
         if keep is None:
             return selection
-        return replace(selection, beside_status=sa.and_(selection.beside_status, keep))
+        return selection.only(keep)
 
     def _archive(self, place: ArchivePlace, rules: Sequence[PurgeRule], clock: Clock) -> Archive:
         # Loaded only where it is needed: most runs archive nothing.
@@ -311,7 +318,7 @@ class _Purge:
 
     def _delete_records(self, counts: list[RuleCount]) -> None:
         if self._walker.may_go_on():
-            deleted = self._strategy.run(self._conditions)
+            deleted = self._strategy.run(Survivors(self._statuses, self._selections))
             for count, number in zip(counts, deleted):
                 count.deleted = number
             self._progress.changed += sum(deleted)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .axes import Axis, comparable, older_than, whole_table
@@ -30,6 +30,7 @@ class Selection:
     axes: tuple[Axis, ...]
     status: Any
     beside_status: Any
+    narrowed: bool = False  #: it asks for more than an age and a status
 
     @property
     def rest(self) -> Any:
@@ -38,6 +39,10 @@ class Selection:
     @property
     def condition(self) -> Any:
         return sa.and_(sa.or_(*(axis.condition for axis in self.axes)), self.rest)
+
+    def only(self, condition: Any) -> Selection:
+        """Return those of its rows that meet *condition*, too."""
+        return replace(self, beside_status=sa.and_(self.beside_status, condition), narrowed=True)
 
 
 def select_rows(
@@ -65,7 +70,7 @@ def select_rows(
         axes = [whole_table(record)]
     if rule.keep_last:
         conditions.append(_beyond_newest(database, record, sa.and_(status, *conditions), rule.keep_last))
-    return Selection(rule, tuple(axes), status, sa.and_(*conditions))
+    return Selection(rule, tuple(axes), status, sa.and_(*conditions), narrowed=len(conditions) > 1)
 
 
 def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: int) -> Any:

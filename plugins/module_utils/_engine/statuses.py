@@ -11,7 +11,7 @@ enum, a boolean. A condition on the spellings that are really there can use an i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .database import Database
@@ -29,7 +29,7 @@ class Statuses:
         self.column = record.find("status")
         self._present: list[Any] = []
         if self.column is not None and not record.profile.flags:
-            self._present = _distinct(database, record, self.column)
+            self._present = _distinct(database.rows, record, self.column)
 
     def condition(self, statuses: Iterable[str]) -> Any:
         """Return the SQL condition that a row is in one of *statuses* (upper case)."""
@@ -47,10 +47,29 @@ class Statuses:
                     f"its statuses are {', '.join(flags)}."
                 )
             return self.column.in_([flags[status] for status in statuses])
-        wanted = [value for value in self._present if self.label(value) in statuses]
+        wanted = self._spelt(statuses)
         # In the rule's order, usually with SUCCESS first: the server compares a row with one after the other.
         wanted.sort(key=lambda value: statuses.index(self.label(value)))
         return self.column.in_(wanted) if wanted else sa.false()
+
+    def others(self, connection: Any, statuses: Iterable[str]) -> Any:
+        """Return the condition that a row does not meet that of *statuses*, as the column's index answers it.
+
+        It names the statuses that *connection* sees now; ``None`` where learning them takes reading the table.
+        """
+        statuses = tuple(statuses)
+        if ANY_STATUS in statuses or self.column is None:
+            return sa.false()
+        if self._record.profile.flags or not _hoppable(self._record, self.column):
+            return None
+        wanted = self._spelt(statuses)
+        there = _distinct(lambda statement: list(connection.execute(statement)), self._record, self.column)
+        others = [value for value in there if value not in wanted]
+        unknown = self.column.is_(None) if self.column.nullable else sa.false()
+        return sa.or_(self.column.in_(others) if others else sa.false(), unknown)
+
+    def _spelt(self, statuses: tuple[str, ...]) -> list[Any]:
+        return [value for value in self._present if self.label(value) in statuses]
 
     def label(self, value: Any) -> str:
         """Return the status *value* as rules name it."""
@@ -81,14 +100,17 @@ class Statuses:
         return status.lower() if lower else status
 
 
-def _distinct(database: Database, record: RecordTable, column: Any) -> list[Any]:
-    if not record.leads_index(column) or getattr(column.type, "enums", None):
-        rows = database.rows(sa.select(column).distinct())
-        return [row[0] for row in rows if row[0] is not None]
+def _hoppable(record: RecordTable, column: Any) -> bool:
+    return bool(record.leads_index(column)) and not getattr(column.type, "enums", None)
+
+
+def _distinct(read: Callable[[Any], Sequence[Any]], record: RecordTable, column: Any) -> list[Any]:
+    if not _hoppable(record, column):
+        return [row[0] for row in read(sa.select(column).distinct()) if row[0] is not None]
     # Hop along the index from one value to the next: a look-up for each instead of a scan.
     values: list[Any] = []
-    value = database.value(sa.select(sa.func.min(column)))
+    value = read(sa.select(sa.func.min(column)))[0][0]
     while value is not None:
         values.append(value)
-        value = database.value(sa.select(sa.func.min(column)).where(column > value))
+        value = read(sa.select(sa.func.min(column)).where(column > value))[0][0]
     return values

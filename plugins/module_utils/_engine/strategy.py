@@ -16,8 +16,9 @@ from .database import Database
 from .errors import LockTimeoutError, StatementTimeoutError
 from .estimates import estimate_matching
 from .records import RecordTable
-from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Rewrite
+from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Hindered, rewrite_of
 from .rules import PurgeRule
+from .survivors import Survivors
 
 #: How long everybody may be locked out while all rows are counted before they go.
 _TO_EMPTY = timedelta(seconds=5)
@@ -46,9 +47,10 @@ class Strategy:
         self._limits = limits
         self._everything = any(rule.all for rule in rules)
         self._allowed = exclusive_lock or (_TO_EMPTY if self._everything else None)
-        self._rewrite = Rewrite(database, record, self._allowed) if self._allowed else None
+        self._rewrite = rewrite_of(database, record, self._allowed) if self._allowed else None
         self.name = "batches"
         self.reason: str | None = None
+        self.cleared: list[str] = []  #: tables that a run had left that was killed
 
     def choose(self, before: Census, condition: Any) -> None:
         """Choose by how many of the rows meet *condition* and go: as counted, or as the server's planner sees it."""
@@ -58,16 +60,21 @@ class Strategy:
         if self.reason is None:
             self.name = "truncate" if self._everything else "rewrite"
 
-    def run(self, conditions: Sequence[Any]) -> list[int]:
-        """Delete the rows that meet *conditions*; return how many of each, or nothing where batches are to do it."""
-        if self._rewrite is None or self.name == "batches":
+    def run(self, survivors: Survivors) -> list[int]:
+        """Keep only *survivors*; return how many went for each selection, or nothing where batches are to do it."""
+        if self._rewrite is None:
+            return []
+        self.cleared = self._rewrite.tidy()
+        if self.name == "batches":
             return []
         try:
-            return self._rewrite.run(conditions, self._everything)
+            return self._rewrite.run(survivors, self._everything)
         except LockTimeoutError:
             why = "other sessions held the table"
         except StatementTimeoutError:
             why = "it would have locked others out for too long"
+        except Hindered as hindered:
+            why = str(hindered)
         self.name, self.reason = "batches", why
         return []
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from support.running import ModuleRun
 from support.servers import Database
 from support.tables import create_celery_tables, create_django_celery_results, create_task_logs, fill
 from support.tables.rows import TASK_RESULT, task_results
+from support.waiting import wait_until
 
 OLD, YOUNG = 50_000, 5_000
 EVERYTHING = [{"all": True}]
@@ -103,6 +105,37 @@ def test_it_falls_back_to_batches_and_says_why(results: Database, prepare: str, 
     assert done["deleted"] > YOUNG
 
 
+def test_old_rows_that_are_unfinished_or_not_dated_stay(results: Database) -> None:
+    nullable = ", ".join(f"ALTER {name} DROP NOT NULL" for name in ("date_done", "date_created", "status"))
+    results.execute(f"ALTER TABLE {TASK_RESULT} {nullable}")
+    results.execute(f"UPDATE {TASK_RESULT} SET status = 'PENDING' WHERE id <= 10")
+    results.execute(f"UPDATE {TASK_RESULT} SET status = NULL WHERE id BETWEEN 11 AND 20")
+    results.execute(f"UPDATE {TASK_RESULT} SET date_done = NULL, date_created = NULL WHERE id BETWEEN 21 AND 30")
+    done = purge(results, exclusive_lock=30)
+    assert (done["strategy"], done["stopped"]) == ("rewrite", "drained")
+    assert by_rule(done) == {"old": (OLD - 30, OLD - 30), "revoked": (7, 7)}
+    assert results.execute(f"SELECT id FROM {TASK_RESULT} WHERE id <= {OLD} ORDER BY id") == [
+        (number,) for number in range(1, 31)
+    ]
+
+
+def test_a_row_in_a_status_that_came_before_the_lock_stays(results: Database) -> None:
+    def write() -> None:
+        with results.begin() as connection:
+            connection.execute(sa.text(f"UPDATE {TASK_RESULT} SET status = 'RETRY' WHERE id = 9"))
+            holding.set()
+            wait_until(lambda: results.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    holding = threading.Event()
+    writer = threading.Thread(target=write)
+    writer.start()
+    holding.wait()
+    done = purge(results, exclusive_lock=30, lock_timeout=30)
+    writer.join()
+    assert (done["strategy"], done["deleted"]) == ("rewrite", OLD + 6)
+    assert results.execute(f"SELECT status FROM {TASK_RESULT} WHERE id = 9") == [("RETRY",)]
+
+
 @pytest.mark.parametrize("limit", [{"max_rows": 100}, {"time_budget": "1h"}])
 def test_limits_need_batches(results: Database, limit: dict[str, Any]) -> None:
     done = purge(results, exclusive_lock=30, **limit)
@@ -151,12 +184,12 @@ def test_child_tables_are_not_left_behind(postgresql_database: Database) -> None
     assert (done["strategy"], done["changed"]) == ("batches", False)
 
 
-@pytest.mark.parametrize("kind", ["mariadb", "sqlite"])
-def test_other_databases_say_that_they_cannot(request: pytest.FixtureRequest, kind: str) -> None:
-    database: Database = request.getfixturevalue(f"{kind}_database")
-    create_celery_tables(database)
-    done = purge(database, EVERYTHING, profile="celery_database", confirm="celery_taskmeta")
-    assert done["strategy_reason"] == "only PostgreSQL, from version 12, can do it in one transaction"
+def test_sqlite_says_that_it_cannot(sqlite_database: Database) -> None:
+    create_celery_tables(sqlite_database)
+    done = purge(sqlite_database, EVERYTHING, profile="celery_database", confirm="celery_taskmeta")
+    assert done["strategy_reason"] == (
+        "only PostgreSQL, from version 12, and MariaDB, from 10.6, can do it and lose nothing"
+    )
 
 
 def test_the_module_rewrites_only_where_the_lock_is_allowed(

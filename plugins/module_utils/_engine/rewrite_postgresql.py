@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keeping the few rows that survive on PostgreSQL, in place of deleting the many that go.
+
+The survivors are set aside, the table is emptied, and they are put back before its indexes are built again: one
+transaction, under a lock that keeps everybody else out, and the space is returned with it. The table itself stays, and
+with it its grants, keys, sequence and replication.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from .libraries import sa
+from .rewrite import Rewrite, plain, text
+from .survivors import Survivors
+
+_ASIDE = "fleetops_survivors"
+_MEMORY = "64MB"  # what a server takes for building an index, too
+
+
+class RewriteInPlace(Rewrite):
+    """In one transaction: the table itself stays."""
+
+    _deadline = 0.0
+
+    def hindrance(self) -> str | None:
+        found = self._database.rows(
+            sa.text(
+                "SELECT NOT pg_has_role(c.relowner, 'USAGE'), "
+                "NOT has_database_privilege(current_database(), 'TEMPORARY'), "
+                "c.relkind <> 'r' OR c.relhassubclass OR c.relispartition OR c.relrowsecurity OR c.relhasrules, "
+                "EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), "
+                "EXISTS (SELECT FROM pg_constraint AS k WHERE k.confrelid = c.oid AND k.contype = 'f'), "
+                "EXISTS (SELECT FROM pg_publication_tables AS s JOIN pg_publication AS p ON p.pubname = s.pubname "
+                "JOIN pg_namespace AS n ON n.nspname = s.schemaname "
+                "WHERE n.oid = c.relnamespace AND s.tablename = c.relname AND NOT p.pubtruncate) "
+                "FROM pg_class AS c WHERE c.oid = to_regclass(:name)"
+            ).bindparams(name=self._table)
+        )[0]
+        reasons = (
+            "the user does not own the table",
+            "the user may not make temporary tables",
+            "it has partitions, row security or rules",
+            "it has triggers",
+            "foreign keys point at it",
+            "a publication does not tell its subscribers of TRUNCATE",
+        )
+        return next((reason for reason, there in zip(reasons, found) if there), None)
+
+    def tidy(self) -> list[str]:
+        return []  # a transaction leaves nothing
+
+    def run(self, survivors: Survivors, everything: bool) -> list[int]:
+        with self._database.transaction() as connection:
+            # The first of all statements: what it sees is what the table holds once nobody else can change it.
+            connection.execute(text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
+            self._deadline = time.monotonic() + self._allowed
+            staying = 0 if everything else self._set_aside(connection, survivors)
+            deleted = survivors.count_gone(partial(self._execute, connection), self._record.table, staying)
+            self._timed(connection, f"TRUNCATE TABLE {self._table}")
+            if staying:
+                self._put_back(connection)
+            self._analyze(connection)
+        return deleted
+
+    def _set_aside(self, connection: Any, survivors: Survivors) -> int:
+        self._widen_memory(connection)
+        self._timed(connection, f"CREATE TEMPORARY TABLE {_ASIDE} (LIKE {self._table}) ON COMMIT DROP")
+        names = [column.name for column in self._record.table.c]
+        staying = sa.select(self._record.table).where(survivors.condition(connection))
+        aside = sa.table(_ASIDE, *(sa.column(name) for name in names))
+        return int(self._execute(connection, sa.insert(aside).from_select(names, staying)).rowcount)
+
+    def _widen_memory(self, connection: Any) -> None:
+        """Let the server keep the survivors in memory, as far as they fit."""
+        with suppress(sa.exc.DBAPIError), connection.begin_nested():
+            # It refuses in a session of a pooler's that has used temporary tables before.
+            connection.execute(sa.select(sa.func.set_config("temp_buffers", _MEMORY, True)))
+
+    def _put_back(self, connection: Any) -> None:
+        indexes = self._indexes(connection)
+        for drop, _make in indexes:
+            self._timed(connection, drop)
+        quote = connection.dialect.identifier_preparer.quote
+        columns = ", ".join(plain(quote(name)) for name in self._written_columns(connection))
+        self._timed(
+            connection,
+            f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}",
+        )
+        for _drop, make in indexes:
+            self._timed(connection, make)
+
+    def _written_columns(self, connection: Any) -> list[str]:
+        """Return the columns that the server does not compute itself."""
+        rows = connection.execute(
+            sa.text(
+                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 "
+                "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
+            ).bindparams(name=self._table)
+        )
+        return [str(row[0]) for row in rows]
+
+    def _indexes(self, connection: Any) -> list[tuple[str, str]]:
+        """Return how to drop and how to make again each index about which nothing but its definition is known."""
+        rows = connection.execute(
+            sa.text(
+                "SELECT k.conname IS NOT NULL, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+                "pg_get_indexdef(i.indexrelid), quote_ident(k.conname), pg_get_constraintdef(k.oid) "
+                "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+                "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+                "LEFT JOIN pg_constraint AS k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid "
+                "WHERE i.indrelid = to_regclass(:name) AND i.indisvalid AND NOT i.indisreplident "
+                "AND NOT i.indisclustered AND c.reltablespace = 0 AND (k.oid IS NULL OR k.contype IN ('p', 'u')) "
+                "AND obj_description(i.indexrelid, 'pg_class') IS NULL "
+                "AND obj_description(k.oid, 'pg_constraint') IS NULL "
+                "AND (k.oid IS NOT NULL OR NOT EXISTS "
+                "(SELECT FROM pg_depend AS d WHERE d.refobjid = i.indexrelid)) "
+                "ORDER BY k.contype NULLS LAST, c.relname"
+            ).bindparams(name=self._table)
+        )
+        return [
+            (
+                f"ALTER TABLE {self._table} DROP CONSTRAINT {constraint}",
+                f"ALTER TABLE {self._table} ADD CONSTRAINT {constraint} {constraint_definition}",
+            )
+            if constrains
+            else (f"DROP INDEX {name}", definition)
+            for constrains, name, definition, constraint, constraint_definition in rows
+        ]
+
+    def _analyze(self, connection: Any) -> None:
+        """Tell the planner of the ages, which are others now; autovacuum sees to the rest, where nobody waits."""
+        quote = connection.dialect.identifier_preparer.quote
+        names = ", ".join(plain(quote(one.name)) for one in self._record.age_columns)
+        self._timed(connection, f"ANALYZE {self._table}" + (f" ({names})" if names else ""))
+
+    def _timed(self, connection: Any, statement: str) -> None:
+        self._execute(connection, text(statement))
+
+    def _execute(self, connection: Any, statement: Any) -> Any:
+        left = max(int((self._deadline - time.monotonic()) * 1000), 1)
+        connection.execute(sa.select(sa.func.set_config("statement_timeout", str(left), True)))
+        return connection.execute(statement)
