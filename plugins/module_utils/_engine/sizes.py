@@ -6,16 +6,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .database import Database
 from .errors import DatabaseError
 from .libraries import sa
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Bytes of a table and its indexes; ``dead_rows`` where the server counts them.
 
     ``estimates`` names the fields that were not measured exactly.
@@ -29,6 +27,17 @@ class Size:
     @property
     def size_bytes(self) -> int:
         return self.table_bytes + self.index_bytes
+
+
+def size_document(size: Size) -> dict[str, Any]:
+    """Return *size* as plain data."""
+    return {
+        "size_bytes": size.size_bytes,
+        "table_bytes": size.table_bytes,
+        "index_bytes": size.index_bytes,
+        "dead_rows": size.dead_rows,
+        "estimates": list(size.estimates),
+    }
 
 
 def table_size(database: Database, table: Any) -> Size:
