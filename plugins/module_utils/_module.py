@@ -9,6 +9,7 @@ It is **private** to the collection: it can change at any time.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -132,6 +133,8 @@ def new_module(own: Specification, *, table: bool = True, required_by: dict[str,
 
     :param table: whether it takes ``profile``, ``table`` and ``columns``
     """
+    # Libraries are no garbage: to look through them again and again, and at the end, takes longer than a small query.
+    gc.freeze()
     return Module(
         argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
         mutually_exclusive=[("database_url", "compose")],

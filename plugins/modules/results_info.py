@@ -193,19 +193,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
-    statistics_document,
-)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import UsageError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import statistics_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (
     parse_zombie_rules,
     rule_document,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics import (
     take_statistics,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics_report import (
+    statistics_document,
+    statistics_report,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._module import (
     ZOMBIE_RULES,

@@ -98,13 +98,15 @@ def memory(server: DurablePostgreSQL, small: Database, large: Database, rows: tu
 
 
 def modules(server: DurablePostgreSQL, template: Database, times: int) -> Iterator[Line]:
-    """A task of a module on a small table against a ping."""
+    """A task of a module on a small table against a ping, with each interpreter that a host may have."""
     with server.copy(template) as database:
-        for pipelining in (False, True):
-            measured = tasks.measure(database, times, pipelining)
-            for action in (tasks.INFO, tasks.PURGE):
-                what = f"{action.rpartition('.')[2]}, small table{', pipelining' if pipelining else ''}"
-                yield _ratio(what, measured[action], "ping", measured[tasks.PING], _TWICE)
+        for interpreter in tasks.interpreters():
+            for pipelining in (False, True):
+                measured = tasks.measure(database, times, pipelining, interpreter)
+                how = f"{', pipelining' if pipelining else ''} ({interpreter.libraries})"
+                for action in (tasks.INFO, tasks.PURGE):
+                    what = f"{action.rpartition('.')[2]}, small table{how}"
+                    yield _ratio(what, measured[action], "ping", measured[tasks.PING], _TWICE)
 
 
 def _times(what: str, ours: Measured, against: str, other: Measured, target: Target | None) -> Line:

@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,8 +22,35 @@ PING = "ansible.builtin.ping"
 INFO = "fleetops.celery.results_info"
 PURGE = "fleetops.celery.results_purge"
 
+#: The Python of the distribution, which takes its libraries from the distribution's packages.
+_DISTRIBUTION = "/usr/bin/python3"
+_LIBRARIES = """
+import platform, psycopg2, sqlalchemy
+print(f"Python {platform.python_version()}, SQLAlchemy {sqlalchemy.__version__}")
+"""
 
-def measure(database: Database, times: int, pipelining: bool) -> dict[str, float]:
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that a host may run modules with: ``ansible_python_interpreter``."""
+
+    path: str
+    libraries: str
+
+
+def interpreters() -> Iterator[Interpreter]:
+    """Yield this Python, with the newest libraries, and the distribution's where it has what the modules need."""
+    for path in dict.fromkeys((sys.executable, _DISTRIBUTION)):
+        try:
+            # In a clean environment, as Ansible would start it.
+            asked = subprocess.run([path, "-c", _LIBRARIES], capture_output=True, text=True, check=False, env={})
+        except OSError:
+            continue
+        if asked.returncode == 0:
+            yield Interpreter(path, asked.stdout.strip())
+
+
+def measure(database: Database, times: int, pipelining: bool, interpreter: Interpreter) -> dict[str, float]:
     """Return the median seconds of a task of each module, *times* one after the other in turn.
 
     The first of each, which fills Ansible's own caches, does not count.
@@ -29,7 +60,13 @@ def measure(database: Database, times: int, pipelining: bool) -> dict[str, float
         {INFO: {"database_url": "{{ url }}"}},
         {PURGE: {"database_url": "{{ url }}", "rules": [{"older_than": "9999d"}]}},
     ]
-    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks * (times + 1)}
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": interpreter.path},
+        "tasks": tasks * (times + 1),
+    }
     with tempfile.TemporaryDirectory(prefix="fleet-bench-") as folder:
         playbook = Path(folder, "tasks.yml")
         playbook.write_text(json.dumps([play]))

@@ -22,7 +22,6 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cl
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     purge_document,
-    statistics_document,
     zombie_document,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
@@ -31,11 +30,14 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof impo
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
     purge_report,
-    statistics_report,
     zombie_report,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules, parse_zombie_rules
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics import take_statistics
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics_report import (
+    statistics_document,
+    statistics_report,
+)
 
 from .servers import Database
 

@@ -11,11 +11,11 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.census imp
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import PurgeResult, RuleCount
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
     census_diff,
-    format_bytes,
     purge_report,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.sizes import Size
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.wording import format_bytes
 
 MB = 1024 * 1024
 

@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .database import Database
 from .errors import UsageError
@@ -15,8 +14,7 @@ from .libraries import sa
 from .records import RecordTable
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """A column to walk along, and the part of the table that is walked.
 
     ``bound`` limits the walk itself (``indexed``: the column's index answers it), ``extra`` only

@@ -54,10 +54,12 @@ def take_census(
     statuses: Statuses,
     conditions: Sequence[Any],
     status: Any = None,
+    size: Size | None = None,
 ) -> Census:
     """Count *record*'s rows in one pass over the table.
 
     :param status: what to count by in place of the status column
+    :param size: the table's size, where that is known already
     """
     if status is None:
         status = statuses.column if statuses.column is not None else sa.literal("ALL")
@@ -76,7 +78,7 @@ def take_census(
         if number >= 0:
             matched[number] += count
             matched_by_status[label] = matched_by_status.get(label, 0) + count
-    size = table_size(database, record.table)
+    size = size or table_size(database, record.table)
     # Sorted by label, not by spelling: before and after then differ in numbers alone.
     return Census(sum(by_status.values()), size, dict(sorted(by_status.items())), matched, matched_by_status)
 
@@ -101,4 +103,4 @@ def take_totals(database: Database, record: RecordTable, statuses: Statuses) -> 
     counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
     if counted > _COUNTED_ROWS:
         return Census(counted, size)
-    return take_census(database, record, statuses, ())
+    return take_census(database, record, statuses, (), size=size)

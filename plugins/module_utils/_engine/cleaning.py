@@ -15,7 +15,6 @@ from .database import Database
 from .documents import (
     purge_document,
     reclaim_document,
-    statistics_document,
     support_document,
     zombie_document,
 )
@@ -25,9 +24,10 @@ from .policy import NO_VACUUM, Policy, TablePolicy
 from .purge import PurgeResult, purge
 from .reclaim import ReclaimResult, reclaim
 from .records import RecordTable
-from .report import purge_report, reclaim_report, statistics_report, support_report, zombie_report
+from .report import purge_report, reclaim_report, support_report, zombie_report
 from .sizes import settle
 from .statistics import Statistics, take_statistics
+from .statistics_report import statistics_document, statistics_report
 from .supporting import SupportResult, support
 from .zombies import ZombieResult, fail_zombies, fail_zombies_of_dependents
 

@@ -105,6 +105,8 @@ class Database:
                     future=True,
                     poolclass=sa.pool.NullPool,
                     connect_args=self._connect_arguments(),
+                    # psycopg2 and psycopg would first ask the server whether it has the extension hstore.
+                    **({"use_native_hstore": False} if self.kind == "postgresql" else {}),
                 )
                 connection = self._engine.connect()
                 with connection.begin():

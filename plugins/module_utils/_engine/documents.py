@@ -8,39 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from .sizes import size_document
 
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .census import Census
     from .purge import PurgeResult
     from .reclaim import ReclaimResult
     from .restore import RestoreResult
-    from .sizes import Size
-    from .statistics import Share, Statistics
     from .supporting import SupportResult
     from .zombies import ZombieResult
 
 Document = dict[str, Any]
 
 _SHOWN_ROWS = 100
-
-
-def statistics_document(statistics: Statistics) -> Document:
-    sessions = statistics.sessions
-    return {
-        "table": statistics.table,
-        "profile": statistics.profile,
-        "total": statistics.total,
-        **_size(statistics.size),
-        "by_status": [_share("status", one) for one in statistics.by_status],
-        "by_task": [_share("task", one) for one in statistics.by_task],
-        "created_in_period": statistics.created_in_period,
-        "oldest": _iso(statistics.oldest),
-        "newest": _iso(statistics.newest),
-        "overdue": [{"rule": rule.name, "count": count} for rule, count in statistics.overdue],
-        "sessions": asdict(sessions) if sessions else None,
-    }
 
 
 def purge_document(result: PurgeResult) -> Document:
@@ -115,8 +97,8 @@ def zombie_document(results: Sequence[ZombieResult]) -> Document:
 def reclaim_document(result: ReclaimResult) -> Document:
     return {
         "changed": result.changed,
-        "before": _size(result.before),
-        "after": _size(result.after),
+        "before": size_document(result.before),
+        "after": size_document(result.after),
         "reclaimed_bytes": result.reclaimed_bytes,
         "steps": result.steps,
         "skipped": result.skipped,
@@ -153,28 +135,10 @@ def restore_document(result: RestoreResult) -> Document:
 
 
 def _census(census: Census) -> Document:
-    size = _size(census.size)
+    size = size_document(census.size)
     return {
         **size,
         "total": census.total,
         "estimates": [*(["total"] if census.estimated else []), *size["estimates"]],
         "by_status": [{"status": status, "count": count} for status, count in census.by_status.items()],
     }
-
-
-def _size(size: Size) -> Document:
-    return {
-        "size_bytes": size.size_bytes,
-        "table_bytes": size.table_bytes,
-        "index_bytes": size.index_bytes,
-        "dead_rows": size.dead_rows,
-        "estimates": list(size.estimates),
-    }
-
-
-def _share(word: str, share: Share) -> Document:
-    return {word: share.label, "count": share.count, "percent": share.percent}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

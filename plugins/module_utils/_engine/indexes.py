@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .libraries import sa
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(NamedTuple):
     """An index as it is in the database.
 
     ``columns`` has ``None`` for an expression. ``where`` is the predicate of a partial index, and

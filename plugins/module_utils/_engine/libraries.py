@@ -10,16 +10,24 @@ not fail here: :func:`require_sqlalchemy` says it when the work begins.
 
 from __future__ import annotations
 
+import gc
+
 from .errors import MissingLibraryError
 
 __all__ = ["require_sqlalchemy", "sa", "sqlalchemy_version"]
 
 OLDEST_SQLALCHEMY = (1, 4, 31)
 
+# What an import makes is there to stay: to look through it for garbage would take a twentieth of the time.
+_collects = gc.isenabled()
+gc.disable()
 try:
     import sqlalchemy as sa
 except ImportError:
     sa = None  # type: ignore[assignment]
+finally:
+    if _collects:
+        gc.enable()
 
 
 def sqlalchemy_version() -> tuple[int, ...]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import UsageError
 from .rules import PurgeRule, ZombieRule, parse_purge_rules, parse_zombie_rules
 
 
-@dataclass(frozen=True)
-class Children:
+class Children(NamedTuple):
     """A table whose rows belong to a record and are deleted before it."""
 
     table: str
@@ -263,7 +262,7 @@ def _moved(profile: Profile, table: str) -> Profile:
     return replace(
         profile,
         table=table,
-        children=tuple(replace(child, table=here(child.table)) for child in profile.children),
+        children=tuple(child._replace(table=here(child.table)) for child in profile.children),
         followers=tuple(replace(one, table=here(one.table)) for one in profile.followers),
         dependents=tuple(replace(one, table=here(one.table)) for one in profile.dependents),
         chords=here(profile.chords) if profile.chords else None,

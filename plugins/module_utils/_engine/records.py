@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from .columns import list_columns
 from .database import Database
 from .errors import DatabaseError, UsageError
 from .indexes import list_indexes
@@ -92,38 +93,26 @@ def reflect(database: Database, name: str) -> Any:
     that a table has, which takes several times as long.
     """
     schema, _dot, bare = name.rpartition(".")
-    where = {"table_name": bare, "schema": schema or None}
     with warnings.catch_warnings():
         # Types and indexes that SQLAlchemy does not know are of no concern here.
         warnings.simplefilter("ignore")
         with database.transaction() as connection:
-            inspector = sa.inspect(connection)
-            try:
-                columns = inspector.get_columns(**where)
-            except sa.exc.NoSuchTableError:
-                columns = []
+            columns, key = list_columns(connection, bare, schema or None)
             if not columns:
-                return None  # SQLAlchemy 1.4 raises nothing on SQLite
-            key = inspector.get_pk_constraint(**where)["constrained_columns"]
+                return None
             indexes = list_indexes(connection, bare, schema or None)
-    table = sa.Table(
-        bare,
-        sa.MetaData(),
-        *(sa.Column(column["name"], column["type"], nullable=column["nullable"]) for column in columns),
-        sa.PrimaryKeyConstraint(*key),
-        schema=schema or None,
-    )
+    table = sa.Table(bare, sa.MetaData(), *columns, sa.PrimaryKeyConstraint(*key), schema=schema or None)
     for index in indexes:
-        columns = [table.c[column] for column in index.columns if column is not None]
-        if index.complete and len(columns) == len(index.columns):
-            sa.Index(index.name, *columns)
+        along = [table.c[column] for column in index.columns if column is not None]
+        if index.complete and len(along) == len(index.columns):
+            sa.Index(index.name, *along)
     return table
 
 
 def known_table(database: Database, name: str, *columns: str) -> Any:
     """Return the table called *name*, whose *columns* are known; ``None`` if there is none.
 
-    One question to the server, where :func:`reflect` asks five.
+    One question to the server, where :func:`reflect` asks more.
     """
     schema, _dot, bare = name.rpartition(".")
     with database.transaction() as connection:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .durations import format_duration
+from .wording import Lines, format_bytes, size_words
 
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .census import Census
@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .reclaim import ReclaimResult
     from .restore import RestoreResult
     from .sizes import Size
-    from .statistics import Share, Statistics
     from .supporting import SupportingIndex, SupportResult
     from .zombies import ZombieResult
 
@@ -27,51 +26,6 @@ _STRATEGIES = {
     "rewrite": "keeping the rows that stay and emptying the table, under an exclusive lock",
     "truncate": "emptying the table at once",
 }
-Lines = list[str]
-
-
-def format_bytes(count: int) -> str:
-    """Return *count* bytes as people write them: ``256 MB`` (1 MB = 1,048,576 bytes)."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1024 or unit == "TB":
-            break
-        size /= 1024
-    return f"{size:,.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:,.1f} {unit}"
-
-
-def statistics_report(statistics: Statistics) -> Lines:
-    size = statistics.size
-    lines = [
-        f"{statistics.table} ({statistics.profile})",
-        f"  Total records: {statistics.total:,}",
-        f"  Size: {_size(size)} (table {format_bytes(size.table_bytes)}, indexes {format_bytes(size.index_bytes)})",
-    ]
-    if size.dead_rows is not None:
-        lines.append(f"  Dead rows: {size.dead_rows:,} (estimate)")
-    if statistics.total:
-        lines += ["  By status:", *_shares(statistics.by_status)]
-    if statistics.by_task and statistics.total:
-        shown = len(statistics.by_task)
-        of = f" (top {shown} of {statistics.tasks:,})" if statistics.tasks > shown else ""
-        lines += [f"  By task{of}:", *_shares(statistics.by_task)]
-    period = format_duration(statistics.period)
-    if statistics.created_in_period is not None:
-        lines.append(f"  Created in the last {period}: {statistics.created_in_period:,}")
-    if statistics.oldest and statistics.newest:
-        lines.append(f"  From {statistics.oldest:%Y-%m-%d %H:%M} to {statistics.newest:%Y-%m-%d %H:%M} UTC")
-    if statistics.overdue:
-        lines.append("  Needs attention:")
-        lines += [f"    {rule.name} ({rule.describe()}): {count:,}" for rule, count in statistics.overdue]
-    sessions = statistics.sessions
-    if sessions:
-        lines += [
-            f"  Sessions closed in the last {period}: {sessions.total_closed:,} "
-            f"({sessions.no_progress_count:,} without progress, "
-            f"{sessions.avg_duration_minutes:g} minutes on average)",
-            f"  Sessions active now: {sessions.total_active:,}",
-        ]
-    return lines
 
 
 def purge_report(result: PurgeResult) -> Lines:
@@ -110,7 +64,7 @@ def purge_report(result: PurgeResult) -> Lines:
     if result.deleted:
         lines.append(
             f"  {result.progress.batches:,} batches in {result.seconds:.1f} s, "
-            f"size {_size(result.before.size)} → {_size(result.after.size)}"
+            f"size {size_words(result.before.size)} → {size_words(result.after.size)}"
         )
     if result.archive:
         archive = result.archive
@@ -146,7 +100,7 @@ def reclaim_report(result: ReclaimResult) -> Lines:
     if not result.steps:
         lines = [f"{result.table}: nothing to reclaim, {result.skipped}"]
     elif result.check:
-        lines = [f"{result.table}: would run {', '.join(result.steps)} (size {_size(result.before)})"]
+        lines = [f"{result.table}: would run {', '.join(result.steps)} (size {size_words(result.before)})"]
     else:
         lines = [f"{result.table}: {', '.join(result.steps)}, {', '.join(_gains(result))}"]
         if result.skipped:
@@ -158,7 +112,7 @@ def reclaim_report(result: ReclaimResult) -> Lines:
 
 
 def _gains(result: ReclaimResult) -> Lines:
-    words = [f"size {_size(result.before)} → {_size(result.after)}"]
+    words = [f"size {size_words(result.before)} → {size_words(result.after)}"]
     if result.reclaimed_bytes:
         words.append(f"{format_bytes(result.reclaimed_bytes)} returned to the disk")
     freed = (result.before.dead_rows or 0) - (result.after.dead_rows or 0)
@@ -245,23 +199,9 @@ def _size_text(size: Size) -> str:
     return f"table: {size.table_bytes:,} bytes\nindexes: {size.index_bytes:,} bytes\n{dead}"
 
 
-def _shares(shares: Sequence[Share]) -> Lines:
-    labels = [share.label if share.label is not None else "(no name)" for share in shares]
-    wide = max(map(len, labels), default=0)
-    most = max((len(f"{share.count:,}") for share in shares), default=0)
-    return [
-        f"    {label:<{wide}} : {share.count:>{most},} ({share.percent:5.1f}%)" for label, share in zip(labels, shares)
-    ]
-
-
 def _records(count: int) -> str:
     return f"{count:,} record{'' if count == 1 else 's'}"
 
 
 def _total(census: Census) -> str:
     return f"{'about ' if census.estimated else ''}{census.total:,}"
-
-
-def _size(size: Size) -> str:
-    about = "about " if "size_bytes" in size.estimates else ""
-    return about + format_bytes(size.size_bytes)

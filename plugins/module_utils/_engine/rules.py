@@ -11,9 +11,8 @@ playbook and in a policy file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from .durations import format_duration, parse_duration
 from .errors import UsageError
@@ -29,8 +28,7 @@ _PURGE_KEYS = ("name", "statuses", "older_than", "tasks", "match", "keep_last", 
 _ZOMBIE_KEYS = ("name", "statuses", "since", "older_than", "set_status", "reason")
 
 
-@dataclass(frozen=True)
-class PurgeRule:
+class PurgeRule(NamedTuple):
     """Which rows are deleted. ``statuses`` are upper case; ``None`` means the terminal ones."""
 
     name: str
@@ -63,8 +61,7 @@ class PurgeRule:
         return " ".join(words)
 
 
-@dataclass(frozen=True)
-class ZombieRule:
+class ZombieRule(NamedTuple):
     """Which rows are ended, and how. ``set_status`` is ``None`` for the profile's own choice."""
 
     name: str
@@ -198,7 +195,7 @@ def _text(document: Mapping[str, Any], key: str, where: str) -> str | None:
 
 
 def _named(rule: Any, document: Mapping[str, Any]) -> Any:
-    return replace(rule, name=str(document.get("name") or rule.describe()))
+    return rule._replace(name=str(document.get("name") or rule.describe()))
 
 
 def _unique(rules: Sequence[Any]) -> list[Any]:

@@ -50,10 +50,8 @@ def session_values(database: Database, record: RecordTable, closing: dict[str, A
 
 def session_statistics(
     database: Database, record: RecordTable, clock: Clock, statuses: Statuses, period: timedelta
-) -> SessionStatistics | None:
-    """Count sessions over the last *period*; ``None`` for a table of another kind."""
-    if not record.profile.flags:
-        return None
+) -> SessionStatistics:
+    """Count sessions over the last *period*."""
     started, finished = record.column("started"), record.column("finished")
     closed = sa.and_(statuses.condition(["CLOSED"]), finished >= clock.moment(finished, period))
     minutes = record.find("duration_minutes")

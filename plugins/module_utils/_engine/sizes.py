@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .database import Database
 from .errors import DatabaseError
@@ -18,8 +17,7 @@ _FLUSHING = (15,)  # the first version that can be told to
 _FLUSHED_AFTER = 1.1  # seconds, for older ones
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Bytes of a table and its indexes; ``dead_rows`` where the server counts them.
 
     ``estimates`` names the fields that were not measured exactly.
@@ -33,6 +31,17 @@ class Size:
     @property
     def size_bytes(self) -> int:
         return self.table_bytes + self.index_bytes
+
+
+def size_document(size: Size) -> dict[str, Any]:
+    """Return *size* as plain data."""
+    return {
+        "size_bytes": size.size_bytes,
+        "table_bytes": size.table_bytes,
+        "index_bytes": size.index_bytes,
+        "dead_rows": size.dead_rows,
+        "estimates": list(size.estimates),
+    }
 
 
 def table_size(database: Database, table: Any) -> Size:

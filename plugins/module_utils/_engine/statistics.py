@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .census import take_census
 from .clock import Clock
@@ -17,10 +17,12 @@ from .database import Database
 from .libraries import sa
 from .records import RecordTable
 from .rules import ZombieRule
-from .sessions import SessionStatistics, session_statistics
 from .sizes import Size
 from .statuses import Statuses
-from .zombies import count_overdue
+from .zombie_selection import select_zombies
+
+if TYPE_CHECKING:
+    from .sessions import SessionStatistics
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def take_statistics(
     :param period: how far back "created" and the sessions' statistics look
     """
     clock, statuses = Clock(database, record), Statuses(database, record)
-    census = take_census(database, record, statuses, [])
+    zombies = [select_zombies(record, clock, statuses, rule) for rule in zombie_rules]
+    census = take_census(database, record, statuses, [one.condition for one in zombies])
     tasks = _by_task(database, record, census.total)
     oldest, newest, created = _dates(database, record, clock, period)
     return Statistics(
@@ -80,8 +83,8 @@ def take_statistics(
         period=period,
         oldest=oldest,
         newest=newest,
-        overdue=count_overdue(database, record, zombie_rules) if zombie_rules else [],
-        sessions=session_statistics(database, record, clock, statuses, period),
+        overdue=list(zip(zombie_rules, census.matched)),
+        sessions=_sessions(database, record, clock, statuses, period),
     )
 
 
@@ -102,15 +105,25 @@ def _dates(
     column = created if created is not None else record.find("finished")
     if column is None:
         return None, None, None
-    # One value in a statement: each is one look-up where the column has an index.
-    oldest = database.value(sa.select(sa.func.min(column)))
-    newest = database.value(sa.select(sa.func.max(column)))
-    number: Any = None
+    recent: Any = sa.null()
     if created is not None:
-        number = database.value(
-            sa.select(sa.func.count()).select_from(record.table).where(created >= clock.moment(created, period))
-        )
+        counted = sa.select(sa.func.count()).select_from(record.table)
+        recent = counted.where(created >= clock.moment(created, period)).scalar_subquery()
+    # Each in a query of its own, which is one look-up where the column has an index.
+    ends = (sa.select(end(column)).scalar_subquery() for end in (sa.func.min, sa.func.max))
+    oldest, newest, number = database.rows(sa.select(*ends, recent))[0]
     return clock.to_utc(column, oldest), clock.to_utc(column, newest), number
+
+
+def _sessions(
+    database: Database, record: RecordTable, clock: Clock, statuses: Statuses, period: timedelta
+) -> SessionStatistics | None:
+    if not record.profile.flags:
+        return None
+    # Loaded only where it is needed: most tables are no sessions.
+    from .sessions import session_statistics
+
+    return session_statistics(database, record, clock, statuses, period)
 
 
 def _most(counts: dict[str, int]) -> list[tuple[str, int]]:

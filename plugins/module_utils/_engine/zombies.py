@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .axes import Axis, older_than
 from .batches import Change, Limits, Progress, Walker, free_rows, telling_what_was_done
 from .census import Census, census_of, take_census
 from .clock import Clock
@@ -22,6 +21,7 @@ from .records import RecordTable, known_table
 from .rules import ZombieRule
 from .sessions import session_values
 from .statuses import Statuses
+from .zombie_selection import ZombieSelection, select_zombies
 
 if TYPE_CHECKING:
     from .proof import Containers, Examined
@@ -117,26 +117,7 @@ def zombie_conditions(
 ) -> list[tuple[Any, str, Any]]:
     """Return for each rule which rows it would end, what they become, and how the table spells that."""
     zombies = _Zombies(database, record, rules)
-    return [(zombies.endable(target), zombies.end(target.rule), target.spelling) for target in zombies.targets]
-
-
-def count_overdue(database: Database, record: RecordTable, rules: Sequence[ZombieRule]) -> list[tuple[ZombieRule, int]]:
-    """Return how many rows each rule would end."""
-    result = _Zombies(database, record, rules).run(check=True, rows=False)
-    return [(one.rule, one.matched) for one in result.rules]
-
-
-@dataclass(frozen=True)
-class _Target:
-    rule: ZombieRule
-    axes: list[Axis]
-    status_condition: Any
-    since: Any  #: the date that tells a row's age
-    spelling: Any
-
-    @property
-    def condition(self) -> Any:
-        return sa.and_(sa.or_(*(axis.condition for axis in self.axes)), self.status_condition)
+    return [(zombies.endable(one), zombies.end(one.rule), zombies.spelling(one.rule)) for one in zombies.selections]
 
 
 class _Zombies:
@@ -158,29 +139,29 @@ class _Zombies:
 
             names = {status for rule in rules for status in rule.statuses}
             self._verdicts = examine_rows(database, record, self._clock, self._statuses, names, containers)
-        self.targets = [self._target(rule) for rule in rules]
+        self.selections = [self._select(rule) for rule in rules]
 
-    def run(self, check: bool, rows: bool = True) -> ZombieResult:
-        conditions = [self.endable(target) for target in self.targets]
+    def run(self, check: bool) -> ZombieResult:
+        conditions = [self.endable(selection) for selection in self.selections]
         before = take_census(self._database, self._record, self._statuses, conditions)
         counts = []
-        for target, writable in zip(self.targets, before.matched):
-            unwritable = self._count_unwritable(target)
-            count = ZombieCount(target.rule, self._record.name, self.end(target.rule), writable + unwritable)
+        for selection, writable in zip(self.selections, before.matched):
+            unwritable = self._count_unwritable(selection)
+            count = ZombieCount(selection.rule, self._record.name, self.end(selection.rule), writable + unwritable)
             count.unwritable = unwritable
             counts.append(count)
         shown: list[ZombieRow] = []
-        for target, count in zip(self.targets, counts):
-            if rows and count.matched and len(shown) < _SHOWN_ROWS:
-                shown += self._show(target, _SHOWN_ROWS - len(shown))
+        for selection, count in zip(self.selections, counts):
+            if count.matched and len(shown) < _SHOWN_ROWS:
+                shown += self._show(selection, _SHOWN_ROWS - len(shown))
         if check:
             after = self._predict(before, counts)
         else:
             progress = Progress()
             with telling_what_was_done(progress, "ended"):
-                for target, count in zip(self.targets, counts):
+                for selection, count in zip(self.selections, counts):
                     if count.matched > count.unwritable:
-                        count.ended = self._fail(target, progress)
+                        count.ended = self._fail(selection, progress)
                 after = take_census(self._database, self._record, self._statuses, [])
         examined = self._verdicts.examined if self._verdicts else ()
         return ZombieResult(self._record.name, counts, shown, before, after, check, examined)
@@ -188,44 +169,32 @@ class _Zombies:
     def end(self, rule: ZombieRule) -> str:
         return (rule.set_status or self._record.profile.ended).upper()
 
-    def endable(self, target: _Target) -> Any:
-        """Return the condition of the rows that the target's rule selects and that can be written."""
-        return sa.and_(target.condition, self._writable(target))
+    def spelling(self, rule: ZombieRule) -> Any:
+        return self._statuses.spelling(rule.set_status or self._record.profile.ended)
 
-    def _writable(self, target: _Target) -> Any:
-        return sa.or_(*(condition for condition, _values in self._writes(target)))
+    def endable(self, selection: ZombieSelection) -> Any:
+        """Return the condition of the selected rows that can be written."""
+        return sa.and_(selection.condition, self._writable(selection.rule))
 
-    def _target(self, rule: ZombieRule) -> _Target:
-        record = self._record
-        if rule.since == "created":
-            columns = [record.column("created")]
-        elif record.profile.touched:
-            columns = [record.column(record.profile.touched)]
-        else:
-            found = [record.find("started"), record.find("created")]
-            # A row that began without saying when is as old as the row.
-            columns = [column for column in found if column is not None]
-            columns = columns or [record.column("started")]
-        cutoffs = {column: self._clock.moment(column, rule.older_than) for column in columns}
-        axes, status = older_than(record, cutoffs), self._statuses.condition(rule.statuses)
-        if self._verdicts is not None:
-            axes.append(self._verdicts.gone(record))
-            status = sa.and_(status, sa.not_(self._verdicts.alive(record)))
-        return _Target(
-            rule,
-            axes,
-            status,
-            columns[0] if len(columns) == 1 else sa.func.coalesce(*columns, type_=columns[0].type),
-            self._statuses.spelling(rule.set_status or record.profile.ended),
+    def _writable(self, rule: ZombieRule) -> Any:
+        return sa.or_(*(condition for condition, _values in self._writes(rule)))
+
+    def _select(self, rule: ZombieRule) -> ZombieSelection:
+        selection = select_zombies(self._record, self._clock, self._statuses, rule)
+        if self._verdicts is None:
+            return selection
+        axes = (*selection.axes, self._verdicts.gone(self._record))
+        return selection._replace(
+            axes=axes, status=sa.and_(selection.status, sa.not_(self._verdicts.alive(self._record)))
         )
 
-    def _fail(self, target: _Target, progress: Progress) -> int:
+    def _fail(self, selection: ZombieSelection, progress: Progress) -> int:
         before = progress.changed
         walker = Walker(self._database, Limits(), progress)
-        for condition, values in self._writes(target):
+        for condition, values in self._writes(selection.rule):
             update = self._updating(values)
-            for axis in target.axes:
-                walker.walk(axis, sa.and_(target.status_condition, condition), update)
+            for axis in selection.axes:
+                walker.walk(axis, sa.and_(selection.status, condition), update)
         walker.sweep()
         return progress.changed - before
 
@@ -240,11 +209,11 @@ class _Zombies:
 
         return change
 
-    def _writes(self, target: _Target) -> list[tuple[Any, dict[str, Any]]]:
+    def _writes(self, rule: ZombieRule) -> list[tuple[Any, dict[str, Any]]]:
         """Return what to write, with the condition of the rows that can take it."""
-        record, rule = self._record, target.rule
+        record = self._record
         reason = rule.reason or (f"{rule.describe()}: the worker is taken for dead; ended by fleetops.celery")
-        values: dict[str, Any] = {record.column("status").name: target.spelling}
+        values: dict[str, Any] = {record.column("status").name: self.spelling(rule)}
         finished = record.find("finished")
         if finished is not None:
             values[finished.name] = self._clock.moment(finished)
@@ -263,37 +232,37 @@ class _Zombies:
             (payload.condition, {**values, **payload.values}) for payload in payloads(record, self.end(rule), reason)
         ]
 
-    def _count_unwritable(self, target: _Target) -> int:
+    def _count_unwritable(self, selection: ZombieSelection) -> int:
         if self._record.profile.result_format is None:
             return 0
-        writable = sa.case((self._writable(target), 1), else_=0)
+        writable = sa.case((self._writable(selection.rule), 1), else_=0)
         counted = sa.select(sa.func.count()).select_from(self._record.table)
-        return int(self._database.value(counted.where(target.condition, writable == 0)))
+        return int(self._database.value(counted.where(selection.condition, writable == 0)))
 
-    def _show(self, target: _Target, most: int) -> list[ZombieRow]:
+    def _show(self, selection: ZombieSelection, most: int) -> list[ZombieRow]:
         record = self._record
         task = record.find("task_name")
-        writable = self._writable(target)
+        writable = self._writable(selection.rule)
         rows = self._database.rows(
             sa.select(
                 record.identity.label("identity"),
                 (task if task is not None else sa.null()).label("task"),
                 record.column("status").label("status"),
-                target.since.label("since"),
+                selection.since.label("since"),
                 sa.case((writable, 1), else_=0).label("writable"),
             )
-            .where(target.condition)
-            .order_by(target.since)
+            .where(selection.condition)
+            .order_by(selection.since)
             .limit(most)
         )
         shown = []
         for row in rows:
-            since = self._clock.to_utc(target.since, row.since)
+            since = self._clock.to_utc(selection.since, row.since)
             age = self._clock.age_seconds(since)
             shown.append(
                 ZombieRow(
                     record.name,
-                    target.rule.name,
+                    selection.rule.name,
                     str(row.identity),
                     row.task if row.task is None else str(row.task),
                     self._statuses.label(row.status),

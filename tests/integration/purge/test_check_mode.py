@@ -39,16 +39,16 @@ def test_nothing_is_written(filled: Database) -> None:
     assert dump(filled) == before
 
 
-def test_it_works_for_a_role_that_may_only_read(run_module: Callable[..., ModuleRun], role_database: Database) -> None:
+def test_it_works_for_a_role_that_may_only_read(fork_module: Callable[..., ModuleRun], role_database: Database) -> None:
     _filled(role_database)
     arguments = {"database_url": role_database.viewer_url, "rules": RULES}
-    plan = run_module("results_purge", arguments, check=True, diff=True)
+    plan = fork_module("results_purge", arguments, check=True, diff=True)
     assert (plan["changed"], plan["matched"]) == (True, 57), plan
-    refused = run_module("results_purge", arguments)
+    refused = fork_module("results_purge", arguments)
     assert (refused["failed"], refused["changed"]) == (True, False)
 
 
-def test_postgresql_counts_no_write(postgresql_database: Database, run_module: Callable[..., ModuleRun]) -> None:
+def test_postgresql_counts_no_write(postgresql_database: Database, fork_module: Callable[..., ModuleRun]) -> None:
     _filled(postgresql_database)
     versions = f"SELECT ctid, xmin, xmax, id FROM {TASK_RESULT} ORDER BY id"
     # A transaction that is rolled back would be counted here too, and its number spent.
@@ -57,8 +57,8 @@ def test_postgresql_counts_no_write(postgresql_database: Database, run_module: C
     arguments = {"database_url": postgresql_database.url, "rules": [{"statuses": ["*"]}]}
     # Statistics of a session arrive when it ends.
     counted = postgresql_database.execute(counters)
-    assert run_module("results_purge", arguments, check=True)["matched"] == 65
+    assert fork_module("results_purge", arguments, check=True)["matched"] == 65
     assert postgresql_database.execute(counters) == counted
     assert postgresql_database.execute(versions) == before
-    assert run_module("results_purge", arguments)["deleted"] == 65
+    assert fork_module("results_purge", arguments)["deleted"] == 65
     assert postgresql_database.execute(counters)[0][2] == counted[0][2] + 65

@@ -193,11 +193,11 @@ def test_a_replica_that_falls_behind_holds_a_purge_up(replicated: tuple[PostgreS
     assert (done["deleted"], done["stopped"]) == (ROWS, "drained")
 
 
-def test_the_module_takes_gates(run_module: Callable[..., ModuleRun], on_postgresql: Database) -> None:
+def test_the_module_takes_gates(fork_module: Callable[..., ModuleRun], on_postgresql: Database) -> None:
     gates = {"lock_waiters": True, "vacuum": True, "condition": "SELECT true", "hours": "0-24:00", "patience": "1s"}
-    refused = run_module("results_purge", {"database_url": on_postgresql.url, "gates": gates})
+    refused = fork_module("results_purge", {"database_url": on_postgresql.url, "gates": gates})
     assert refused["failed"] is True
     assert "gates.hours" in refused["msg"]
     gates["hours"] = "0:00-23:59"
-    done = run_module("results_purge", {"database_url": on_postgresql.url, "gates": gates})
+    done = fork_module("results_purge", {"database_url": on_postgresql.url, "gates": gates})
     assert (done["deleted"], done["pauses"]) == (ROWS, []), done

@@ -121,7 +121,7 @@ def test_a_stopped_purge_leaves_followers_alone(task_logs: Database) -> None:
     assert (done["related"], task_logs.count("queue_stats")) == ([], 1)
 
 
-def test_the_module_takes_every_limit(run_module: Callable[..., ModuleRun], tasks: Database, tmp_path: Path) -> None:
+def test_the_module_takes_every_limit(fork_module: Callable[..., ModuleRun], tasks: Database, tmp_path: Path) -> None:
     limits = {
         "max_rows": 20,
         "max_percent": 80,
@@ -131,7 +131,7 @@ def test_the_module_takes_every_limit(run_module: Callable[..., ModuleRun], task
         "stop_file": str(tmp_path / "stop"),
         "lock_timeout": "1s",
     }
-    done = run_module("results_purge", {"database_url": tasks.url, "profile": PROFILE, "rules": RULES, **limits})
+    done = fork_module("results_purge", {"database_url": tasks.url, "profile": PROFILE, "rules": RULES, **limits})
     assert (done["deleted"], done["stopped"], done["batches"]) == (20, "max_rows", 2), done
     assert (done["remaining"], done["changed"]) == (330, True)
     # Counted by status, as documented for a table of this size.

@@ -95,11 +95,11 @@ def test_hostile_names_of_table_and_columns(database: Database, hostile: str) ->
     assert [status for (status,) in database.execute(sa.select(table.c[columns[1]]))].count("STARTED") == 1
 
 
-def test_a_module_takes_table_and_columns(run_module: Callable[..., ModuleRun], database: Database) -> None:
+def test_a_module_takes_table_and_columns(fork_module: Callable[..., ModuleRun], database: Database) -> None:
     columns = ("id_of_task", "state", "kind", "ended")
     table = _made(database, "my jobs", _number())
     fill(database, table, _rows(columns))
-    done = run_module("results_purge", {"database_url": database.url, **_options("my jobs")}, diff=True)
+    done = fork_module("results_purge", {"database_url": database.url, **_options("my jobs")}, diff=True)
     assert done["deleted"] == 40, done
     assert done["diff"]["before_header"] == "my jobs"
     assert database.count("my jobs") == 10

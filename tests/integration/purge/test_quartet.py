@@ -24,17 +24,17 @@ from support.tables.rows import (
 RunModule = Callable[..., ModuleRun]
 
 
-def _quartet(run_module: RunModule, database: Database, table: str, **options: Any) -> ModuleRun:
+def _quartet(fork_module: RunModule, database: Database, table: str, **options: Any) -> ModuleRun:
     arguments = {"database_url": database.url, **options}
     full = dump(database)
-    foretold = run_module("results_purge", arguments, check=True, diff=True)
+    foretold = fork_module("results_purge", arguments, check=True, diff=True)
     assert not foretold.get("failed"), foretold
     assert dump(database) == full
-    done = run_module("results_purge", arguments, diff=True)
+    done = fork_module("results_purge", arguments, diff=True)
     assert not done.get("failed"), done
     purged = dump(database)
-    nothing_left = run_module("results_purge", arguments, check=True, diff=True)
-    again = run_module("results_purge", arguments, diff=True)
+    nothing_left = fork_module("results_purge", arguments, check=True, diff=True)
+    again = fork_module("results_purge", arguments, diff=True)
     assert dump(database) == purged
 
     assert [run["changed"] for run in (foretold, done, nothing_left, again)] == [True, True, False, False]
@@ -57,7 +57,7 @@ def _quartet(run_module: RunModule, database: Database, table: str, **options: A
     return done
 
 
-def test_django_celery_results(run_module: RunModule, dcr: Database) -> None:
+def test_django_celery_results(fork_module: RunModule, dcr: Database) -> None:
     rows = [
         task_results(20, "SUCCESS", 10),
         task_results(3, "FAILURE", 8),
@@ -67,13 +67,13 @@ def test_django_celery_results(run_module: RunModule, dcr: Database) -> None:
     ]
     fill(dcr, TASK_RESULT, rows)
     fill(dcr, "django_celery_results_groupresult", [group_results(2, 9), group_results(1, 1)])
-    done = _quartet(run_module, dcr, TASK_RESULT)
+    done = _quartet(fork_module, dcr, TASK_RESULT)
     assert {rule["name"]: rule["deleted"] for rule in done["rules"]} == {"old": 23, "revoked": 4}
     assert done["related"] == [{"table": "django_celery_results_groupresult", "matched": 2, "deleted": 2}]
     assert done["diff"]["after"].splitlines() == ["total: 7", "STARTED: 2", "SUCCESS: 5"]
 
 
-def test_celery_taskmeta(run_module: RunModule, celery_tables: Database) -> None:
+def test_celery_taskmeta(fork_module: RunModule, celery_tables: Database) -> None:
     rows = [
         task_metas(20, "SUCCESS", 10),
         task_metas(4, "REVOKED", 1),
@@ -81,11 +81,11 @@ def test_celery_taskmeta(run_module: RunModule, celery_tables: Database) -> None
         task_metas(5, "FAILURE", 2),
     ]
     fill(celery_tables, "celery_taskmeta", rows, clock="celery")
-    done = _quartet(run_module, celery_tables, "celery_taskmeta", profile="celery_database")
+    done = _quartet(fork_module, celery_tables, "celery_taskmeta", profile="celery_database")
     assert {rule["name"]: rule["deleted"] for rule in done["rules"]} == {"old": 20, "revoked": 4}
 
 
-def test_processing_tasks(run_module: RunModule, processing_tasks: Database) -> None:
+def test_processing_tasks(fork_module: RunModule, processing_tasks: Database) -> None:
     rows = [
         processing_rows(6, "SUCCESS", 31),
         processing_rows(5, "SUCCESS", 29),
@@ -95,11 +95,11 @@ def test_processing_tasks(run_module: RunModule, processing_tasks: Database) -> 
         processing_rows(1, "REVOKED", 90),
     ]
     fill(processing_tasks, "processing_tasks", rows)
-    done = _quartet(run_module, processing_tasks, "processing_tasks", profile="processing_tasks")
+    done = _quartet(fork_module, processing_tasks, "processing_tasks", profile="processing_tasks")
     assert {rule["name"]: rule["deleted"] for rule in done["rules"]} == {"failure": 4, "success": 6}
 
 
-def test_task_logs_with_children(run_module: RunModule, task_logs: Database) -> None:
+def test_task_logs_with_children(fork_module: RunModule, task_logs: Database) -> None:
     fill(task_logs, "task_logs", [task_log_rows(8, days=31), task_log_rows(4, days=29)])
     task_logs.execute("INSERT INTO task_metadata (task_id, queue_name) SELECT id, 'celery' FROM task_logs")
     for attempt in (1, 2):
@@ -108,7 +108,7 @@ def test_task_logs_with_children(run_module: RunModule, task_logs: Database) -> 
             f" SELECT id, {attempt}, 'FAILURE' FROM task_logs"
         )
     task_logs.execute("INSERT INTO task_results (task_id, status) SELECT id, 'SUCCESS' FROM task_logs")
-    done = _quartet(run_module, task_logs, "task_logs", profile="task_logs")
+    done = _quartet(fork_module, task_logs, "task_logs", profile="task_logs")
     assert done["deleted"] == 8
     assert {one["table"]: one["deleted"] for one in done["related"]} == {
         "task_metadata": 8,
@@ -119,11 +119,11 @@ def test_task_logs_with_children(run_module: RunModule, task_logs: Database) -> 
 
 
 @pytest.mark.parametrize("limit", [{"max_percent": 50}, {"max_percent": 79.9}])
-def test_a_refusal_deletes_nothing(run_module: RunModule, celery_tables: Database, limit: dict[str, Any]) -> None:
+def test_a_refusal_deletes_nothing(fork_module: RunModule, celery_tables: Database, limit: dict[str, Any]) -> None:
     fill(celery_tables, "celery_taskmeta", [task_metas(8, days=10), task_metas(2, days=1)], clock="celery")
     arguments = {"database_url": celery_tables.url, "profile": "celery_database", **limit}
     for check in (True, False):
-        refused = run_module("results_purge", arguments, check=check)
+        refused = fork_module("results_purge", arguments, check=check)
         assert refused["failed"]
         assert "8 of 10 rows" in refused["msg"]
     assert celery_tables.count("celery_taskmeta") == 10

@@ -114,18 +114,18 @@ def test_several_tasks_of_one_rule_are_alternatives(named: Database) -> None:
     assert done["deleted"] == 3
 
 
-def test_a_module_takes_names_as_they_are(run_module: Callable[..., ModuleRun], named: Database) -> None:
+def test_a_module_takes_names_as_they_are(fork_module: Callable[..., ModuleRun], named: Database) -> None:
     rules = [{"tasks": [NAMES[7], "{{ braces }}", "%(name)s"], "match": "contains"}]
-    done = run_module("results_purge", {"database_url": named.url, "rules": rules})
+    done = fork_module("results_purge", {"database_url": named.url, "rules": rules})
     assert done["deleted"] == 3, done
     assert named.count(TASK_RESULT) == len(NAMES) - 3
 
 
-def test_a_table_without_names_is_told_and_warned_of(run_module: Callable[..., ModuleRun], empty: Database) -> None:
+def test_a_table_without_names_is_told_and_warned_of(fork_module: Callable[..., ModuleRun], empty: Database) -> None:
     fill(empty, TASK_RESULT, [task_results(5, task_name=None)])
     arguments = {"database_url": empty.url, "rules": [{"name": "frequent", "tasks": ["add"]}]}
     for check in (True, False):
-        done = run_module("results_purge", arguments, check=check)
+        done = fork_module("results_purge", arguments, check=check)
         assert (done["changed"], done["matched"]) == (False, 0)
         assert "result_extended" in done["rules"][0]["note"]
         assert any("frequent cannot select by task" in str(warning) for warning in done["warnings"])

@@ -45,8 +45,8 @@ def documented(make_database: Callable[..., Database]) -> Database:
     return make_database(_documented)
 
 
-def test_counts_shares_and_what_is_overdue(run_module: RunModule, documented: Database) -> None:
-    info = run_module("results_info", {"database_url": documented.url, "profile": "processing_tasks"})
+def test_counts_shares_and_what_is_overdue(fork_module: RunModule, documented: Database) -> None:
+    info = fork_module("results_info", {"database_url": documented.url, "profile": "processing_tasks"})
     assert info["changed"] is False
     stats = info["stats"]
     assert (stats["table"], stats["profile"], stats["total"]) == ("processing_tasks", "processing_tasks", 1555)
@@ -110,12 +110,12 @@ def test_top_names(make_database: Callable[..., Database], top: int) -> None:
     assert told is (0 < top < 14)
 
 
-def test_the_module_takes_its_options_and_changes_nothing(run_module: RunModule, documented: Database) -> None:
+def test_the_module_takes_its_options_and_changes_nothing(fork_module: RunModule, documented: Database) -> None:
     before = dump(documented)
     rules = [{"statuses": ["pending"], "since": "created", "older_than": "1m"}]
     arguments = {"profile": "processing_tasks", "top": 1, "period": "1h", "zombie_rules": rules}
     # By a role that may only read, where there are roles.
-    stats = run_module("results_info", {"database_url": documented.viewer_url, **arguments})["stats"]
+    stats = fork_module("results_info", {"database_url": documented.viewer_url, **arguments})["stats"]
     assert (len(stats["by_task"]), stats["created_in_period"], stats["overdue"][0]["count"]) == (1, 7, 12)
     assert dump(documented) == before
 

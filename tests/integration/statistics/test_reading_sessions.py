@@ -78,8 +78,8 @@ def test_what_was_closed_within_a_period(
     }
 
 
-def test_flags_are_named(run_module: Callable[..., ModuleRun], sessions: Database) -> None:
-    info = run_module("results_info", {"database_url": sessions.url, "profile": "reading_sessions"})
+def test_flags_are_named(fork_module: Callable[..., ModuleRun], sessions: Database) -> None:
+    info = fork_module("results_info", {"database_url": sessions.url, "profile": "reading_sessions"})
     stats = info["stats"]
     assert [(one["status"], one["count"]) for one in stats["by_status"]] == [("CLOSED", 16), ("ACTIVE", 12)]
     assert stats["overdue"] == [{"rule": "abandoned", "count": 7}]

@@ -8,13 +8,18 @@ What takes a module's time, the imports, is done once.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import sys
 import tempfile
 import traceback
 from typing import Any, BinaryIO
+
+import sqlalchemy
 
 PACKAGE = "ansible_collections.fleetops.celery.plugins"
 
@@ -38,9 +43,20 @@ def _run(request: dict[str, Any], stdout: BinaryIO, stderr: BinaryIO) -> None:
     os._exit(status)
 
 
+def _load() -> None:
+    """Load what the forks have in common: the engine, each file of it compiled once, and the usual drivers."""
+    importlib.import_module(f"{PACKAGE}.module_utils._module")
+    engine = importlib.import_module(f"{PACKAGE}.module_utils._engine")
+    for found in pkgutil.iter_modules(engine.__path__):
+        importlib.import_module(f"{engine.__name__}.{found.name}")
+    for url in ("postgresql+psycopg2://", "mysql+pymysql://", "sqlite://"):
+        sqlalchemy.create_engine(url)
+    gc.freeze()
+
+
 def main() -> None:
     sys.path.pop(0)
-    __import__(f"{PACKAGE}.module_utils._module")
+    _load()
     for line in sys.stdin:
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
             child = os.fork()
