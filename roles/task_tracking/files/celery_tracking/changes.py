@@ -4,6 +4,8 @@
 
 """What a batch of records comes to: a row for each task, attempt, result, worker and queue.
 
+Times stay numbers here. The rows that belong to a task begin with its id as Celery has it, ``task``.
+
 Records arrive out of order, as a publisher and a worker write on their own. ``status_order`` says which of two is the
 later: it grows with the attempt, and within one from PENDING over STARTED to an end. SUCCESS is the last word, as it is
 for Celery's own backends.
@@ -11,7 +13,7 @@ for Celery's own backends.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any, Optional
 
 from .records import END, FINISHED, LOST, OFFLINE, PROGRESS, PUBLISHED, QUEUE, STARTED, WORKER, Record
@@ -25,15 +27,13 @@ _LAST_ATTEMPT = 1 << 20  # of a failure that came without its attempt's number
 _MOST_NAME = 255
 _MOST_QUEUE = 100
 _MOST_STATUS = 50
-_EPOCH = datetime(1970, 1, 1)
 
 
 class Changes:
     """Collects records; each attribute holds the rows of one table."""
 
-    def __init__(self, worker: Optional[str], with_zone: bool) -> None:
+    def __init__(self, worker: Optional[str]) -> None:
         self._worker = worker
-        self._epoch = _EPOCH.replace(tzinfo=timezone.utc) if with_zone else _EPOCH
         self.tasks: dict[str, Row] = {}
         self.metadata: dict[str, Row] = {}
         self.attempts: dict[tuple[str, int], Row] = {}
@@ -47,10 +47,7 @@ class Changes:
         kind: Any = record[0]
         _COLLECT[kind](self, *record[1:])
 
-    def time(self, at: float) -> datetime:
-        return self._epoch + timedelta(seconds=at)
-
-    def _task(self, task_id: str, name: str, at: float, order: int, status: str, retries: Optional[int]) -> Row:
+    def _task(self, task_id: str, name: str, at: Any, order: int, status: str, retries: Optional[int]) -> Row:
         """The task's row, in which the later of two states wins."""
         row = self.tasks.get(task_id)
         if row is None:
@@ -86,11 +83,12 @@ class Changes:
             row["args"], row["kwargs"] = clean(args), clean(kwargs)
         if task_id not in self.metadata:
             self.metadata[task_id] = {
+                "task": row["task_id"],
                 "queue_name": clean(queue, _MOST_QUEUE),
                 "exchange": clean(exchange, _MOST_NAME),
                 "priority": priority,
-                "eta": self._moment(eta),
-                "expires_at": self._moment(expires),
+                "eta": _moment(eta),
+                "expires_at": _moment(expires),
                 "root_id": clean(root_id, _MOST_NAME),
                 "parent_id": clean(parent_id, _MOST_NAME),
                 "origin": clean(origin, _MOST_NAME),
@@ -98,47 +96,45 @@ class Changes:
             }
 
     def _published(self, at: Any, task_id: Any, name: Any, retries: Any, *described: Any) -> None:
-        when = self.time(at)
         # The next attempt of a task that waits for it: RETRY says more than PENDING.
         order = _PER_ATTEMPT * retries if not retries else -1
-        row = self._task(task_id, name, when, order, "RETRY" if retries else "PENDING", retries)
-        self._describe(row, task_id, when, described)
+        row = self._task(task_id, name, at, order, "RETRY" if retries else "PENDING", retries)
+        self._describe(row, task_id, at, described)
 
     def _started(self, at: Any, task_id: Any, name: Any, retries: Any, *described: Any) -> None:
-        when = self.time(at)
         order = _PER_ATTEMPT * retries + _RANKS["STARTED"]
-        row = self._task(task_id, name, when, order, "STARTED", retries)
-        self._describe(row, task_id, when, described)
+        row = self._task(task_id, name, at, order, "STARTED", retries)
+        self._describe(row, task_id, at, described)
         if row["status_order"] == order:
-            row["started_at"], row["worker_name"] = when, self._worker
-        self._attempt(task_id, retries, "STARTED", started=when)
+            row["started_at"], row["worker_name"] = at, self._worker
+        self._attempt(task_id, retries, "STARTED", started=at)
 
     def _finished(
         self, at: Any, task_id: Any, name: Any, retries: Any, status: Any, result: Any, error: Any, traceback: Any,
         seconds: Any,
     ) -> None:  # fmt: skip
-        when = self.time(at)
         rank = _RANKS.get(status, _ENDED)
         order = (_LAST_ATTEMPT if retries is None else _PER_ATTEMPT * retries) + rank
-        started = None if seconds is None else self.time(at - seconds)
-        row = self._task(task_id, name, started or when, order, status, retries)
+        started = None if seconds is None else at - seconds
+        row = self._task(task_id, name, started or at, order, status, retries)
         error = clean(error)
         if row["status_order"] == order:
             row["error_message"], row["worker_name"] = error, self._worker
-            row["completed_at"] = when if rank >= _ENDED else None
+            row["completed_at"] = at if rank >= _ENDED else None
             if row["started_at"] is None:
                 row["started_at"] = started
             if rank >= _ENDED:
                 self.results[task_id] = {
+                    "task": row["task_id"],
                     "status": row["status"],
                     "result": clean(result),
                     "traceback": clean(traceback),
-                    "created_at": when,
+                    "created_at": at,
                 }
         if status == "FAILURE":
             self.failures.add(task_id)
         if retries is not None:
-            self._attempt(task_id, retries, row["status"], started, when, error)
+            self._attempt(task_id, retries, row["status"], started, at, error)
 
     def _attempt(
         self, task_id: str, retries: int, status: str, started: Any = None, completed: Any = None, error: Any = None
@@ -146,6 +142,7 @@ class Changes:
         row = self.attempts.get((task_id, retries))
         if row is None:
             row = self.attempts[task_id, retries] = {
+                "task": clean(task_id, _MOST_NAME),
                 "attempt_number": retries + 1,
                 "status": status,
                 "started_at": started,
@@ -158,41 +155,26 @@ class Changes:
             row["started_at"] = started or row["started_at"]
 
     def _progressed(self, at: Any, task_id: Any, name: Any, retries: Any, state: Any, details: Any) -> None:
-        when = self.time(at)
         order = -1 if retries is None else _PER_ATTEMPT * retries + _RANKS["STARTED"]
-        row = self._task(task_id, name, when, order, "STARTED", retries)
+        row = self._task(task_id, name, at, order, "STARTED", retries)
         row["progress_state"], row["progress"] = clean(state, _MOST_STATUS), clean(details)
 
     def _worker_told(self, at: Any, worker: Any, status: Any, active: Any, processed: Any) -> None:
         self.workers[worker] = {
             "worker_name": clean(worker, _MOST_NAME),
             "status": status,
-            "last_heartbeat": self.time(at),
+            "last_heartbeat": at,
             "active_tasks": active if status != OFFLINE else 0,
             "processed_tasks": processed,
         }
 
     def _queue(self, at: Any, queue: Any, messages: Any) -> None:
         self.queues.append(
-            {"queue_name": clean(queue, _MOST_QUEUE), "message_count": messages, "recorded_at": self.time(at)}
+            {"queue_name": clean(queue, _MOST_QUEUE), "message_count": messages, "recorded_at": at}
         )
 
     def _lost(self, at: Any, number: Any) -> None:
         self.lost += number
-
-    def _moment(self, text: Any) -> Optional[datetime]:
-        """A time as messages have it."""
-        if not isinstance(text, str):
-            return None
-        try:
-            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        except ValueError:
-            return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
-        return moment if self._epoch.tzinfo else moment.astimezone(timezone.utc).replace(tzinfo=None)
-
-
 
 
 _COLLECT: dict[int, Any] = {
@@ -216,3 +198,14 @@ def clean(text: Any, most: int = 1 << 16) -> Any:
     if "\0" in text:
         text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text[:most]
+
+
+def _moment(text: Any) -> Optional[float]:
+    """A time as messages have it; without a zone it is UTC."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

@@ -90,7 +90,7 @@ class Writer:
         self._pause = min(self._pause * 2 or _PAUSE, _LONGEST_PAUSE)
 
     def _write(self, store: Store, records: list[Record]) -> None:
-        changes = Changes(self._worker, store.with_zone)
+        changes = Changes(self._worker)
         for record in records:
             changes.add(record)
         try:
