@@ -28,7 +28,7 @@ from support.tracking.package import SITECUSTOMIZE
 from support.waiting import wait_until
 
 _REDIS = "6.4.0"
-_WARM = 1_000
+_WARM = 2_000
 _HERE = Path(__file__).parent
 _PROGRAM = """
 import sys
