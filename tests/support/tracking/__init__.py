@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .package import tracking_path
+from .recorder import driver_url, recorder_module
 from .worker import TrackedWorker
 
-__all__ = ["TrackedWorker", "tracking_path"]
+__all__ = ["TrackedWorker", "driver_url", "recorder_module", "tracking_path"]

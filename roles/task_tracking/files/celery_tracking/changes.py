@@ -14,7 +14,7 @@ for Celery's own backends.
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Optional
+from typing import Any
 
 from .records import END, FINISHED, LOST, OFFLINE, PROGRESS, PUBLISHED, QUEUE, STARTED, WORKER, Record
 
@@ -32,7 +32,7 @@ _MOST_STATUS = 50
 class Changes:
     """Collects records; each attribute holds the rows of one table."""
 
-    def __init__(self, worker: Optional[str]) -> None:
+    def __init__(self, worker: str | None) -> None:
         self._worker = worker
         self.tasks: dict[str, Row] = {}
         self.metadata: dict[str, Row] = {}
@@ -47,7 +47,7 @@ class Changes:
         kind: Any = record[0]
         _COLLECT[kind](self, *record[1:])
 
-    def _task(self, task_id: str, name: str, at: Any, order: int, status: str, retries: Optional[int]) -> Row:
+    def _task(self, task_id: str, name: str, at: Any, order: int, status: str, retries: int | None) -> Row:
         """The task's row, in which the later of two states wins."""
         row = self.tasks.get(task_id)
         if row is None:
@@ -169,9 +169,7 @@ class Changes:
         }
 
     def _queue(self, at: Any, queue: Any, messages: Any) -> None:
-        self.queues.append(
-            {"queue_name": clean(queue, _MOST_QUEUE), "message_count": messages, "recorded_at": at}
-        )
+        self.queues.append({"queue_name": clean(queue, _MOST_QUEUE), "message_count": messages, "recorded_at": at})
 
     def _lost(self, at: Any, number: Any) -> None:
         self.lost += number
@@ -200,7 +198,7 @@ def clean(text: Any, most: int = 1 << 16) -> Any:
     return text[:most]
 
 
-def _moment(text: Any) -> Optional[float]:
+def _moment(text: Any) -> float | None:
     """A time as messages have it; without a zone it is UTC."""
     if not isinstance(text, str):
         return None

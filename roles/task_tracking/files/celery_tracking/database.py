@@ -22,10 +22,12 @@ def open_engine(url: str) -> sa.engine.Engine:
     from celery_maintenance.engine.drivers import parse_url
 
     kind, parsed = parse_url(url)
-    engine = sa.create_engine(
-        parsed, future=True, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_arguments(kind, parsed)
-    ) if kind != "sqlite" else sa.create_engine(
-        parsed, future=True, poolclass=sa.pool.NullPool, connect_args=_arguments(kind, parsed)
+    engine = (
+        sa.create_engine(
+            parsed, future=True, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_arguments(kind, parsed)
+        )
+        if kind != "sqlite"
+        else sa.create_engine(parsed, future=True, poolclass=sa.pool.NullPool, connect_args=_arguments(kind, parsed))
     )
     sa.event.listen(engine, "connect", lambda connection, _record: _configure(kind, connection))
     return engine

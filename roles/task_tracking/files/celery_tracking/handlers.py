@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 from celery import signals  # type: ignore[import-untyped]
 
+from .recorder import Recorder
 from .records import (
     FINISHED,
     MOST_ERROR,
@@ -24,7 +25,6 @@ from .records import (
     Record,
     text_of,
 )
-from .recorder import Recorder
 from .selection import EVERYTHING, NOTHING, Selection
 from .settings import Settings
 
@@ -120,9 +120,7 @@ class Handlers:
             return
         request = sender.request
         text = text_of(result) if self._with_arguments else None
-        self._put(
-            (FINISHED, time(), request.id, sender.name, request.retries, "SUCCESS", text, None, None, runtime)
-        )
+        self._put((FINISHED, time(), request.id, sender.name, request.retries, "SUCCESS", text, None, None, runtime))
 
     def failed(self, sender: Any, task_id: str, exception: Any, einfo: Any = None, **_: Any) -> None:
         request = sender.request

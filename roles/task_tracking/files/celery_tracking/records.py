@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import marshal
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 Field = Union[str, int, float, None]
 Record = tuple[Field, ...]
@@ -61,7 +61,7 @@ def _plain(field: Any) -> Field:
     return str(field)
 
 
-def text_of(value: Any) -> Optional[str]:
+def text_of(value: Any) -> str | None:
     """Return *value* as JSON where that is possible and short, else as the beginning of its representation."""
     if value is None:
         return None

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterator, Optional
+from typing import TYPE_CHECKING, Any
 
 from .settings import database_url
 
@@ -106,7 +107,7 @@ def cleanup_old_records(session: Any = None, days: int = 30) -> int:
     return deleted
 
 
-def _url_of(session: Any) -> Optional[str]:
+def _url_of(session: Any) -> str | None:
     if session is None:
         return None
     bind = session.get_bind() if hasattr(session, "get_bind") else session

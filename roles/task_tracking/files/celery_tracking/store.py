@@ -42,7 +42,8 @@ class Store:
                 self._write_worker(connection, worker)
             if changes.queues:
                 connection.execute(
-                    sa.insert(queue_stats), [{**row, "recorded_at": self._time(row["recorded_at"])} for row in changes.queues]
+                    sa.insert(queue_stats),
+                    [{**row, "recorded_at": self._time(row["recorded_at"])} for row in changes.queues],
                 )
 
     def count(self, worker: str, failures: int, dropped: int) -> None:
@@ -52,9 +53,7 @@ class Store:
             connection.execute(
                 sa.update(table)
                 .where(table.c.worker_name == worker)
-                .values(
-                    failed_tasks=table.c.failed_tasks + failures, dropped_records=table.c.dropped_records + dropped
-                )
+                .values(failed_tasks=table.c.failed_tasks + failures, dropped_records=table.c.dropped_records + dropped)
             )
 
     def _bulk(self, merge: Merge) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Optional
 
 import sqlalchemy as sa
 
@@ -32,12 +31,12 @@ class Writer:
     :param finish_seconds: how long to go on after the buffer has been closed
     """
 
-    def __init__(self, buffer: Buffer, worker: Optional[str], finish_seconds: float) -> None:
+    def __init__(self, buffer: Buffer, worker: str | None, finish_seconds: float) -> None:
         self._buffer = buffer
         self._worker = worker
         self._finish_seconds = finish_seconds
-        self._deadline: Optional[float] = None
-        self._store: Optional[Store] = None
+        self._deadline: float | None = None
+        self._store: Store | None = None
         self._pause = 0.0
         self._dropped = 0
         #: Tasks that failed in the batch before: of some, Celery tells it twice.
