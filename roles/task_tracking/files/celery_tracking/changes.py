@@ -1,0 +1,209 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a batch of records comes to: a row for each task, attempt, result, worker and queue.
+
+Times stay numbers here. The rows that belong to a task begin with its id as Celery has it, ``task``.
+
+Records arrive out of order, as a publisher and a worker write on their own. ``status_order`` says which of two is the
+later: it grows with the attempt, and within one from PENDING over STARTED to an end. SUCCESS is the last word, as it is
+for Celery's own backends.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from .records import END, FINISHED, LOST, OFFLINE, PROGRESS, PUBLISHED, QUEUE, STARTED, WORKER, Record
+
+Row = dict[str, Any]
+
+_RANKS = {"PENDING": 0, "STARTED": 1, "REJECTED": 1, "RETRY": 2, "SUCCESS": 4}
+_ENDED = 3  # any other state of a task that is over: FAILURE, REVOKED, IGNORED
+_PER_ATTEMPT = 8
+_LAST_ATTEMPT = 1 << 20  # of a failure that came without its attempt's number
+_MOST_NAME = 255
+_MOST_QUEUE = 100
+_MOST_STATUS = 50
+
+
+class Changes:
+    """Collects records; each attribute holds the rows of one table."""
+
+    def __init__(self, worker: str | None) -> None:
+        self._worker = worker
+        self.tasks: dict[str, Row] = {}
+        self.metadata: dict[str, Row] = {}
+        self.attempts: dict[tuple[str, int], Row] = {}
+        self.results: dict[str, Row] = {}
+        self.workers: dict[str, Row] = {}
+        self.queues: list[Row] = []
+        self.failures: set[str] = set()
+        self.lost = 0
+
+    def add(self, record: Record) -> None:
+        kind: Any = record[0]
+        _COLLECT[kind](self, *record[1:])
+
+    def _task(self, task_id: str, name: str, at: Any, order: int, status: str, retries: int | None) -> Row:
+        """The task's row, in which the later of two states wins."""
+        row = self.tasks.get(task_id)
+        if row is None:
+            row = self.tasks[task_id] = {
+                "task_id": clean(task_id, _MOST_NAME),
+                "task_name": clean(name, _MOST_NAME),
+                "status": clean(status, _MOST_STATUS),
+                "status_order": order,
+                "args": None,
+                "kwargs": None,
+                "error_message": None,
+                "created_at": at,
+                "started_at": None,
+                "completed_at": None,
+                "retries": retries or 0,
+                "worker_name": None,
+                "progress_state": None,
+                "progress": None,
+            }
+            return row
+        if at < row["created_at"]:
+            row["created_at"] = at
+        if order >= row["status_order"]:
+            row["status"], row["status_order"] = clean(status, _MOST_STATUS), order
+            row["error_message"] = row["completed_at"] = None
+            if retries is not None:
+                row["retries"] = retries
+        return row
+
+    def _describe(self, row: Row, task_id: str, at: Any, described: tuple[Any, ...]) -> None:
+        args, kwargs, queue, exchange, priority, eta, expires, root_id, parent_id, origin = described
+        if row["args"] is None and args is not None:
+            row["args"], row["kwargs"] = clean(args), clean(kwargs)
+        if task_id not in self.metadata:
+            self.metadata[task_id] = {
+                "task": row["task_id"],
+                "queue_name": clean(queue, _MOST_QUEUE),
+                "exchange": clean(exchange, _MOST_NAME),
+                "priority": priority,
+                "eta": _moment(eta),
+                "expires_at": _moment(expires),
+                "root_id": clean(root_id, _MOST_NAME),
+                "parent_id": clean(parent_id, _MOST_NAME),
+                "origin": clean(origin, _MOST_NAME),
+                "created_at": at,
+            }
+
+    def _published(self, at: Any, task_id: Any, name: Any, retries: Any, *described: Any) -> None:
+        # The next attempt of a task that waits for it: RETRY says more than PENDING.
+        order = _PER_ATTEMPT * retries if not retries else -1
+        row = self._task(task_id, name, at, order, "RETRY" if retries else "PENDING", retries)
+        self._describe(row, task_id, at, described)
+
+    def _started(self, at: Any, task_id: Any, name: Any, retries: Any, *described: Any) -> None:
+        order = _PER_ATTEMPT * retries + _RANKS["STARTED"]
+        row = self._task(task_id, name, at, order, "STARTED", retries)
+        self._describe(row, task_id, at, described)
+        if row["status_order"] == order:
+            row["started_at"], row["worker_name"] = at, self._worker
+        self._attempt(task_id, retries, "STARTED", started=at)
+
+    def _finished(
+        self, at: Any, task_id: Any, name: Any, retries: Any, status: Any, result: Any, error: Any, traceback: Any,
+        seconds: Any,
+    ) -> None:  # fmt: skip
+        rank = _RANKS.get(status, _ENDED)
+        order = (_LAST_ATTEMPT if retries is None else _PER_ATTEMPT * retries) + rank
+        started = None if seconds is None else at - seconds
+        row = self._task(task_id, name, started or at, order, status, retries)
+        error = clean(error)
+        if row["status_order"] == order:
+            row["error_message"], row["worker_name"] = error, self._worker
+            row["completed_at"] = at if rank >= _ENDED else None
+            if row["started_at"] is None:
+                row["started_at"] = started
+            if rank >= _ENDED:
+                self.results[task_id] = {
+                    "task": row["task_id"],
+                    "status": row["status"],
+                    "result": clean(result),
+                    "traceback": clean(traceback),
+                    "created_at": at,
+                }
+        if status == "FAILURE":
+            self.failures.add(task_id)
+        if retries is not None:
+            self._attempt(task_id, retries, row["status"], started, at, error)
+
+    def _attempt(
+        self, task_id: str, retries: int, status: str, started: Any = None, completed: Any = None, error: Any = None
+    ) -> None:
+        row = self.attempts.get((task_id, retries))
+        if row is None:
+            row = self.attempts[task_id, retries] = {
+                "task": clean(task_id, _MOST_NAME),
+                "attempt_number": retries + 1,
+                "status": status,
+                "started_at": started,
+                "completed_at": completed,
+                "error_message": error,
+                "worker_name": self._worker,
+            }
+        elif row["status"] != "SUCCESS":
+            row["status"], row["completed_at"], row["error_message"] = status, completed, error
+            row["started_at"] = started or row["started_at"]
+
+    def _progressed(self, at: Any, task_id: Any, name: Any, retries: Any, state: Any, details: Any) -> None:
+        order = -1 if retries is None else _PER_ATTEMPT * retries + _RANKS["STARTED"]
+        row = self._task(task_id, name, at, order, "STARTED", retries)
+        row["progress_state"], row["progress"] = clean(state, _MOST_STATUS), clean(details)
+
+    def _worker_told(self, at: Any, worker: Any, status: Any, active: Any, processed: Any) -> None:
+        self.workers[worker] = {
+            "worker_name": clean(worker, _MOST_NAME),
+            "status": status,
+            "last_heartbeat": at,
+            "active_tasks": active if status != OFFLINE else 0,
+            "processed_tasks": processed,
+        }
+
+    def _queue(self, at: Any, queue: Any, messages: Any) -> None:
+        self.queues.append({"queue_name": clean(queue, _MOST_QUEUE), "message_count": messages, "recorded_at": at})
+
+    def _lost(self, at: Any, number: Any) -> None:
+        self.lost += number
+
+
+_COLLECT: dict[int, Any] = {
+    PUBLISHED: Changes._published,
+    STARTED: Changes._started,
+    FINISHED: Changes._finished,
+    PROGRESS: Changes._progressed,
+    WORKER: Changes._worker_told,
+    QUEUE: Changes._queue,
+    LOST: Changes._lost,
+    END: lambda *_fields: None,
+}
+
+
+def clean(text: Any, most: int = 1 << 16) -> Any:
+    """What every database takes: no NUL, no half of a character, no more than there is room for."""
+    if not text or type(text) is not str:
+        return text
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    if "\0" in text:
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text[:most]
+
+
+def _moment(text: Any) -> float | None:
+    """A time as messages have it; without a zone it is UTC."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

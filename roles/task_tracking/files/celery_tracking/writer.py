@@ -1,0 +1,132 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Takes records from the buffer and writes them, batch by batch, whatever the database does meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import sqlalchemy as sa
+
+from .buffer import Buffer
+from .changes import Changes
+from .records import Record, unpack
+from .settings import SettingsError, database_url
+from .store import Store
+
+_log = logging.getLogger("celery_tracking")
+
+_MOST = 4_000  # records in a batch
+_GATHER = 0.5  # seconds: what comes together in one batch costs less
+_LONGEST_PAUSE = 5.0
+_PAUSE = 0.5
+
+
+class Writer:
+    """
+    :param worker: whose records these are; None for a publisher's
+    :param finish_seconds: how long to go on after the buffer has been closed
+    """
+
+    def __init__(self, buffer: Buffer, worker: str | None, finish_seconds: float) -> None:
+        self._buffer = buffer
+        self._worker = worker
+        self._finish_seconds = finish_seconds
+        self._deadline: float | None = None
+        self._store: Store | None = None
+        self._pause = 0.0
+        self._dropped = 0
+        #: Tasks that failed in the batch before: of some, Celery tells it twice.
+        self._failed: set[str] = set()
+
+    def run(self) -> None:
+        """Write until the buffer is closed and empty, or its time is over."""
+        while not self._is_over():
+            self._buffer.wait_until_filled()
+            self._buffer.wait_until_closed(self._pause or (_GATHER if len(self._buffer) < _MOST else 0.0))
+            if self._pause and self._buffer.closed:
+                time.sleep(min(self._pause, 0.2))
+            batch = self._buffer.take(_MOST)
+            if not self._try(batch):
+                self._buffer.put_back(batch)
+            self._count_dropped()
+        if left := len(self._buffer):
+            _log.error("%d records of tracked tasks are lost: the database did not take them in time.", left)
+        if self._store is not None:
+            self._store.close()
+
+    def _is_over(self) -> bool:
+        if not self._buffer.closed:
+            return False
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._finish_seconds
+        return not len(self._buffer) or time.monotonic() > self._deadline
+
+    def _try(self, batch: list[bytes]) -> bool:
+        """Whether the batch is done with."""
+        try:
+            if self._store is None:
+                self._store = Store(database_url())
+            self._write(self._store, [unpack(data) for data in batch])
+        except Exception as error:
+            self._fail(error)
+            return False
+        if self._pause:
+            _log.info("What is tracked is written again.")
+        self._pause = 0.0
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        if self._store is not None:
+            # Whatever it is, the next attempt opens the database anew, and looks whether its tables are there.
+            self._store.close()
+            self._store = None
+        if not self._pause:
+            _log.warning("What is tracked waits for the database: %s", explain(error))
+        self._pause = min(self._pause * 2 or _PAUSE, _LONGEST_PAUSE)
+
+    def _write(self, store: Store, records: list[Record]) -> None:
+        changes = Changes(self._worker)
+        for record in records:
+            changes.add(record)
+        try:
+            store.write(changes)
+        except (sa.exc.DataError, sa.exc.IntegrityError) as error:
+            # One of them is what the database refuses; the others are written without it.
+            if len(records) == 1:
+                self._dropped += 1
+                _log.warning("A record of a tracked task is left out: %s", explain(error))
+                return
+            middle = len(records) // 2
+            self._write(store, records[:middle])
+            self._write(store, records[middle:])
+            return
+        self._dropped += changes.lost
+        failures = changes.failures - self._failed
+        self._failed = changes.failures
+        if failures and self._worker:
+            store.count(self._worker, len(failures), 0)
+
+    def _count_dropped(self) -> None:
+        self._dropped += self._buffer.take_dropped()
+        if not self._dropped or self._store is None:
+            return
+        _log.warning("%d records of tracked tasks were dropped, for the buffer was full.", self._dropped)
+        if self._worker:
+            try:
+                self._store.count(self._worker, 0, self._dropped)
+            except sa.exc.SQLAlchemyError:
+                return  # told again with the next batch
+        self._dropped = 0
+
+
+def explain(error: Exception) -> str:
+    """The error's first line, without the statement and its values, which are the application's data."""
+    if isinstance(error, SettingsError):
+        return str(error)
+    cause = getattr(error, "orig", None) or error
+    lines = str(cause).strip().splitlines()
+    return f"{type(cause).__name__}: {lines[0] if lines else ''}"
