@@ -7,6 +7,16 @@ from __future__ import annotations
 
 from .application import Application, ReadResult
 from .beat import RunningBeat
+from .maintenance import MaintenanceWorker, build_package, write_policy
 from .worker import WorkerIds, run_worker
 
-__all__ = ["Application", "ReadResult", "RunningBeat", "WorkerIds", "run_worker"]
+__all__ = [
+    "Application",
+    "MaintenanceWorker",
+    "ReadResult",
+    "RunningBeat",
+    "WorkerIds",
+    "build_package",
+    "run_worker",
+    "write_policy",
+]
