@@ -35,6 +35,11 @@ options:
       - Compose fills in variables here too, so a dollar sign is written V($$).
       - Needed unless O(state=absent).
     type: dict
+  labels:
+    description:
+      - Labels for each of the services. A change of one makes Compose recreate the containers, as after a change of a file that they mount.
+    type: dict
+    default: {}
   docker_cli:
     description: The C(docker) command, where it is not in the search path.
     type: path
@@ -114,6 +119,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if params["state"] == "present":
         services = params["services"]
         files.check_services(services)
+        if params["labels"]:
+            services = {name: {**one, "labels": params["labels"]} for name, one in services.items()}
         parts[params["name"]] = services
     after = write_parts(parts) if parts else ""
     changed = before != after
@@ -161,6 +168,7 @@ def main() -> None:
             "project_dir": {"type": "path", "required": True},
             "name": {"type": "str", "required": True, "choices": ["maintenance", "tracking"]},
             "services": {"type": "dict"},
+            "labels": {"type": "dict", "default": {}},
             "docker_cli": {"type": "path"},
             "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
         },

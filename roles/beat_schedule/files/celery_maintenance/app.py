@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.schedules import crontab
 from kombu import Queue
 
@@ -29,6 +30,8 @@ __all__ = ["app", "tasks"]
 SETTINGS_VARIABLE = "CELERY_MAINTENANCE_SIDECAR"
 #: What RabbitMQ has to know of a queue before messages in it can have priorities.
 _HIGHEST_PRIORITY = 10
+#: The container's health check looks for it.
+_READY = Path("/tmp/celery-maintenance-ready")
 
 
 def _beat_schedule(settings: dict[str, Any]) -> dict[str, Any]:
@@ -67,4 +70,10 @@ def _make(settings: dict[str, Any]) -> Celery:
     return made
 
 
+_READY.unlink(missing_ok=True)
 app = _make(json.loads(os.environ[SETTINGS_VARIABLE]))
+
+
+@signals.worker_ready.connect(weak=False)
+def _tell_health_check(**_: Any) -> None:
+    _READY.touch()

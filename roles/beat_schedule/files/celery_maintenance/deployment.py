@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from .engine.database import Database
 from .engine.errors import UsageError
-from .engine.policy import Policy, TablePolicy
-from .engine.policy_file import open_database, read_policy
+from .engine.policy import Policy, TablePolicy, parse_policy
+from .engine.policy_file import open_database, read_document
 
 POLICY_VARIABLE = "CELERY_MAINTENANCE_POLICY"
 
@@ -45,6 +45,6 @@ def deployment(*, read_only: bool = False) -> Iterator[Deployment]:
     path = os.environ.get(POLICY_VARIABLE)
     if not path:
         raise UsageError(f"The environment does not say where the policy is: set {POLICY_VARIABLE} to its path.")
-    policy = read_policy(path)
+    policy = parse_policy(read_document(path))
     with open_database(policy, read_only=read_only) as database:
         yield Deployment(policy, database)
