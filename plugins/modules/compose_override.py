@@ -111,12 +111,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     files = ProjectFiles(Docker(params["docker_cli"]), params["project_dir"])
     before = _read(files.override)
     parts = read_parts(before) if before else {}
+    if parts is None and params["state"] == "absent":
+        # Nothing of ours is in there.
+        return _result(files.override, before, before, {}, {}, changed=False)
     if parts is None:
         raise UsageError(
             f"{files.override} was written by somebody else. Move what it says into {files.base.name}, and remove it."
         )
     services = parts.pop(params["name"], {})
     if params["state"] == "present":
+        files.check()
         services = params["services"]
         files.check_services(services)
         if params["labels"]:
@@ -137,13 +141,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         changed |= module.set_mode_if_different(str(files.override), own.st_mode & 0o777, False)
         changed |= module.set_owner_if_different(str(files.override), own.st_uid, False)
         changed |= module.set_group_if_different(str(files.override), own.st_gid, False)
-    header = str(files.override)
+    return _result(files.override, before, after, parts, services, changed=changed)
+
+
+def _result(
+    path: Path, before: str, after: str, parts: dict[str, Any], services: dict[str, Any], *, changed: bool
+) -> dict[str, Any]:
     return {
         "changed": changed,
-        "path": header,
+        "path": str(path),
         "parts": sorted(parts),
         "services": sorted(services),
-        "diff": {"before_header": header, "before": before, "after_header": header, "after": after},
+        "diff": {"before_header": str(path), "before": before, "after_header": str(path), "after": after},
     }
 
 

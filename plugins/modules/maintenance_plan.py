@@ -90,7 +90,7 @@ options:
     type: dict
     default: {}
   folder:
-    description: The folder on the host for the package and the policy. The project's name is added to it.
+    description: The folder on the host for the package and the policy of this deployment.
     type: path
     required: true
 seealso:
@@ -108,7 +108,7 @@ EXAMPLES = r"""
         task: run_policy
         crontab: 0 2 * * *
     timezone: Europe/Berlin
-    folder: /opt/fleetops-celery/deployments
+    folder: /opt/fleetops-celery/deployments/shop
   register: plan
 """
 
@@ -188,7 +188,7 @@ def work(params: dict[str, Any]) -> dict[str, Any]:
     workers = find_workers(project, params["worker_service"])
     base = workers[0]
     found = examine_container(project.docker, base.container, kind_of(url))
-    folder = Path(params["folder"], base.container.project)
+    folder = Path(params["folder"])
     archive = str(policy.archive["path"]) if policy.archive else None
     sources = Sources(str(folder / "maintenance.pyz"), str(folder / "policy"), archive)
     if params["mode"] == "sidecar":

@@ -251,10 +251,10 @@ def _celery(package: Path, policy: Path | None, *arguments: str) -> subprocess.C
     [
         (None, 0o600, "set CELERY_MAINTENANCE_POLICY to its path"),
         ('{"database_url": "sqlite:////x"}', 0o640, "others may use it: chmod 600"),
-        ('{"database_url": "secret', 0o600, "is no JSON"),
+        ('{"database_url": "hush-hush', 0o600, "is no JSON"),
         ('{"database_url": "sqlite:////x", "tabels": []}', 0o600, "unknown key tabels"),
         ('{"database_url": "sqlite:////x", "limits": {"max_rows": "many"}}', 0o600, "max_rows must be a whole number"),
-        ('{"database_url": "postgresql://u:secret@/"}', 0o600, "names no database"),
+        ('{"database_url": "postgresql://u:hush-hush@/"}', 0o600, "names no database"),
         ('{"database_url": "sqlite:////nowhere/x"}', 0o600, "does not exist where this ran"),
     ],
 )
@@ -269,7 +269,7 @@ def test_a_policy_that_is_wrong_is_told(
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
-    assert "secret" not in done.stderr
+    assert "hush-hush" not in done.stderr
 
 
 _APPLY = """
