@@ -96,6 +96,7 @@ services:
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 
 
 def _result(
-    path: Path, before: str, after: str, parts: dict[str, Any], services: dict[str, Any], *, changed: bool
+    path: Path, before: str, after: str, parts: Mapping[str, Any], services: Mapping[str, Any], *, changed: bool
 ) -> dict[str, Any]:
     return {
         "changed": changed,

@@ -10,7 +10,7 @@ short_description: Work out how maintenance tasks get into a Compose project
 version_added: 1.0.0
 description:
   - Checks a schedule, a policy and the application's image, and tells what the override file has to say so that beat runs the maintenance tasks.
-  - The role M(fleetops.celery.beat_schedule#role) does the rest. This module only reads.
+  - The role P(fleetops.celery.beat_schedule#role) does the rest. This module only reads.
 author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:
@@ -86,7 +86,7 @@ options:
       - The URL of the database as the project's containers reach it. That of the project's own database where not given.
     type: str
   policy:
-    description: The policy, whose keys are the variables of the role M(fleetops.celery.cleanup#role) without their prefix.
+    description: The policy, whose keys are the variables of the role P(fleetops.celery.cleanup#role) without their prefix.
     type: dict
     default: {}
   folder:
@@ -190,7 +190,12 @@ def work(params: dict[str, Any]) -> dict[str, Any]:
     found = examine_container(project.docker, base.container, kind_of(url))
     folder = Path(params["folder"])
     archive = str(policy.archive["path"]) if policy.archive else None
-    sources = Sources(str(folder / "maintenance.pyz"), str(folder / "policy"), archive)
+    sources = Sources(
+        package=str(folder / "maintenance.pyz"),
+        plugin_folder=str(folder / "plugin"),
+        policy_folder=str(folder / "policy"),
+        archive=archive,
+    )
     if params["mode"] == "sidecar":
         application = params["application"] or base.app
         if not application:

@@ -43,7 +43,7 @@ options:
     description: The URL of the database as the containers reach it, where it is not the project's own.
     type: str
   policy:
-    description: The policy, whose keys are the variables of the role M(fleetops.celery.cleanup#role) without their prefix.
+    description: The policy, whose keys are the variables of the role P(fleetops.celery.cleanup#role) without their prefix.
     type: dict
     default: {}
   uid:

@@ -29,23 +29,11 @@ from celery_maintenance.engine.cli.main import main
 
 sys.exit(main())
 """
-#: By it Celery's own program finds the command, and imports the tasks, wherever the package is on Python's path.
-_ENTRY_POINTS = b"""\
-[celery.commands]
-maintenance = celery_maintenance.command:maintenance
-"""
 
 
 def build() -> bytes:
     """Return the package, without the line that names its interpreter."""
-    version = _version()
-    described = f"celery_maintenance-{version}.dist-info"
-    files = {
-        "__main__.py": _MAIN,
-        VERSION_FILE: f"{version}\n".encode(),
-        f"{described}/METADATA": f"Metadata-Version: 2.1\nName: celery-maintenance\nVersion: {version}\n".encode(),
-        f"{described}/entry_points.txt": _ENTRY_POINTS,
-    }
+    files = {"__main__.py": _MAIN, "celery_maintenance/__init__.py": b"", VERSION_FILE: f"{_version()}\n".encode()}
     for folder, name in _FOLDERS.items():
         files.update(python_files(str(_COLLECTION / folder), name))
     return pack(files)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,6 @@ PLAYBOOK = """\
   gather_facts: false
   roles: [fleetops.celery.beat_schedule]
 """
-MIB = 2**20
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,13 @@ class Host:
         }
 
 
-@pytest.fixture(scope="module")
-def host(kept: ComposeProject, tmp_path_factory: pytest.TempPathFactory) -> Host:
-    return Host(kept, tmp_path_factory.mktemp("host"))
+@pytest.fixture
+def host(kept: ComposeProject, tmp_path: Path) -> Iterator[Host]:
+    host = Host(kept, tmp_path)
+    yield host
+    if host.folder.exists():
+        # A test has failed; the next one begins anew.
+        host.run(beat_schedule_state="absent", beat_schedule_mode="database", beat_schedule_tasks=MINUTELY)
 
 
 def _wait(done: Callable[[], bool], seconds: float, told: Callable[[], str]) -> None:
@@ -91,19 +95,17 @@ def _wait_until_cleaned(project: ComposeProject, service: str) -> None:
     database = project.database()
     fill(database, TASK_RESULT, [task_results(40), task_results(7, days=1, task_name="young")])
     old = f"SELECT count(*) FROM {TASK_RESULT} WHERE date_done < now() - interval '7 days'"
-    assert database.scalar(old) == 40
+    assert database.scalar(old) >= 40
     _wait(lambda: database.scalar(old) == 0, 90, lambda: project.compose("logs", "--tail=40", service))
     assert database.scalar(f"SELECT count(*) FROM {TASK_RESULT} WHERE task_name = 'young'") >= 7
 
 
-def _memory(project: ComposeProject, service: str) -> int:
-    """What the container holds, without the files that the kernel could drop at any time."""
-    statistics = project.compose(
-        "exec", "-T", service, "cat", "/sys/fs/cgroup/memory.stat", "/sys/fs/cgroup/memory.current"
-    )
-    lines = [line.split() for line in statistics.splitlines()]
-    told = {words[0]: int(words[1]) for words in lines if len(words) == 2}
-    return int(lines[-1][0]) - told["inactive_file"]
+def _memory(project: ComposeProject, service: str) -> float:
+    """What the container holds in MiB, as `docker stats` counts it: without files that could be dropped at any time."""
+    (container,) = project.containers(service)
+    told = docker("stats", "--no-stream", "--format={{.MemUsage}}", container).split()[0]
+    number, unit = re.fullmatch(r"([\d.]+)([KMG]iB)", told).groups()  # type: ignore[union-attr]
+    return float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024}[unit]
 
 
 def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host) -> None:
@@ -124,8 +126,8 @@ def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host
     assert (policy.stat().st_mode & 0o777, policy.stat().st_uid) == (0o600, 1000)
     assert (policy.parent.stat().st_mode & 0o777, policy.parent.stat().st_uid) == (0o700, 1000)
     idle = _memory(project, "celery_maintenance")
-    print(f"sidecar at idle: {idle / MIB:.0f} MiB")
-    assert idle < 120 * MIB
+    print(f"sidecar at idle: {idle:.0f} MiB")
+    assert 10 < idle < 120
 
     assert host.changed(check=True, **options) == 0
     assert host.changed(**options) == 0
@@ -133,8 +135,8 @@ def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host
 
     _wait_until_cleaned(project, "celery_maintenance")
     worked = _memory(project, "celery_maintenance")
-    print(f"sidecar after a run: {worked / MIB:.0f} MiB")
-    assert worked < 120 * MIB
+    print(f"sidecar after a run: {worked:.0f} MiB")
+    assert 10 < worked < 120
     logs = project.compose("logs", "--no-color", "celery_maintenance")
     assert "Deleted" in logs
     assert project.password not in logs

@@ -18,7 +18,7 @@ from .maintenance_schedule import Schedule
 SIDECAR = "celery_maintenance"
 DEFAULT_QUEUE = "maintenance"
 _TOP = "/opt/fleetops-celery"
-_PACKAGE, _POLICY = f"{_TOP}/maintenance.pyz", f"{_TOP}/policy"
+_PACKAGE, _PLUGIN, _POLICY = f"{_TOP}/maintenance.pyz", f"{_TOP}/plugin", f"{_TOP}/policy"
 POLICY_NAME = "policy.json"
 _READY = "/tmp/celery-maintenance-ready"  # in the container; celery_maintenance.app makes it
 
@@ -30,6 +30,7 @@ class Sources:
     """Where the files are on the host."""
 
     package: str
+    plugin_folder: str  #: tells Celery's program to import the tasks
     policy_folder: str
     archive: str | None = None  #: the policy's, which has the same path inside
 
@@ -52,7 +53,7 @@ def sidecar(base: CeleryProcess, application: str, compose_file: str, schedule: 
         "image": container.image,
         "pull_policy": "missing",
         **_command(container, _arguments(queue)),
-        **_additions(container, sources),
+        **_additions(container, sources, [_PACKAGE]),
         "healthcheck": {
             "test": ["CMD", "test", "-f", _READY],
             "interval": "5s",
@@ -71,19 +72,27 @@ def sidecar(base: CeleryProcess, application: str, compose_file: str, schedule: 
 
 
 def in_workers(workers: Sequence[CeleryProcess], sources: Sources) -> Services:
-    """Return what makes the application's own workers know the tasks: the package on their path, and the policy."""
-    containers = {worker.container.service: worker.container for worker in workers}
-    return {service: _literal(_additions(container, sources)) for service, container in containers.items()}
+    """Return what makes the application's own workers know the tasks: the package on their path, and the policy.
+
+    The plugin is beside the package: Python reads plugins from a zip file through a handle that it keeps, and that is
+    closed in a process that Celery has forked.
+    """
+    services = {}
+    for container in {worker.container.service: worker.container for worker in workers}.values():
+        definition = _additions(container, sources, [_PACKAGE, _PLUGIN])
+        definition["volumes"].append(_mount(sources.plugin_folder, _PLUGIN))
+        services[container.service] = _literal(definition)
+    return services
 
 
-def _additions(container: Container, sources: Sources) -> dict[str, Any]:
+def _additions(container: Container, sources: Sources, path: list[str]) -> dict[str, Any]:
     own = [
         part for part in container.environment.get("PYTHONPATH", "").split(":") if part and not part.startswith(_TOP)
     ]
     archive = [_mount(sources.archive, sources.archive, read_only=False)] if sources.archive else []
     return {
         "environment": {
-            "PYTHONPATH": ":".join([_PACKAGE, *own]),
+            "PYTHONPATH": ":".join([*path, *own]),
             "CELERY_MAINTENANCE_POLICY": f"{_POLICY}/{POLICY_NAME}",
         },
         "volumes": [

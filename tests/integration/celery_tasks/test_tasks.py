@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.applications import Application, MaintenanceWorker, build_package, write_policy
-from support.running import PlaybookRun
+from support.applications import Application, MaintenanceWorker, maintenance_path
+from support.command import write_policy
 from support.servers import Database
 from support.tables import (
     Ago,
@@ -64,20 +64,15 @@ def _fill(database: Database) -> None:
     fill(database, "reading_sessions", sessions)
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_package(tmp_path_factory.mktemp("package") / "maintenance.pyz")
-
-
 @pytest.fixture
 def filled(make_database: MakeDatabase) -> Database:
     return make_database(_fill)
 
 
 @pytest.fixture
-def worker(filled: Database, package: Path, tmp_path: Path) -> Iterator[MaintenanceWorker]:
+def worker(filled: Database, tmp_path: Path) -> Iterator[MaintenanceWorker]:
     policy = write_policy(tmp_path / "policy.json", {"database_url": filled.url})
-    with MaintenanceWorker(Application(filled, backend="database"), package, policy, level="DEBUG") as running:
+    with MaintenanceWorker(Application(filled, backend="database"), policy, level="DEBUG") as running:
         yield running
         # Whatever a test did.
         assert not filled.password or filled.password not in running.log
@@ -175,11 +170,11 @@ with Database(sys.stdin.readline().strip()) as database, ExitStack() as held:
 
 
 @contextmanager
-def _held(database: Database, package: Path, *tables: str) -> Iterator[None]:
+def _held(database: Database, *tables: str) -> Iterator[None]:
     """Another run is at the tables."""
     program = [sys.executable, "-c", _HOLD, *tables]
     with subprocess.Popen(
-        program, env={"PYTHONPATH": str(package)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        program, env={"PYTHONPATH": maintenance_path()}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -190,10 +185,10 @@ def _held(database: Database, package: Path, *tables: str) -> Iterator[None]:
         process.stdin.close()
 
 
-def test_a_second_run_leaves_the_table_to_the_first(worker: MaintenanceWorker, filled: Database, package: Path) -> None:
+def test_a_second_run_leaves_the_table_to_the_first(worker: MaintenanceWorker, filled: Database) -> None:
     before = dump(filled)
     tables = (TASK_RESULT, "processing_tasks", "reading_sessions")
-    with _held(filled, package, *tables):
+    with _held(filled, *tables):
         results = _value(worker.call("cleanup_celery_results"))
         processing = _value(worker.call("cleanup_processing_tasks"))
         sessions = _value(worker.call("close_abandoned_sessions"))
@@ -231,16 +226,16 @@ def test_wrong_arguments_are_told_and_change_nothing(
 
 
 @pytest.fixture(scope="module")
-def sqlite_worker(sqlite: Any, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MaintenanceWorker]:
+def sqlite_worker(sqlite: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MaintenanceWorker]:
     database, _nothing = sqlite.filled_database(_fill, _fill)
     policy = write_policy(tmp_path_factory.mktemp("policy") / "policy.json", {"database_url": database.url})
-    with MaintenanceWorker(Application(database, backend="database"), package, policy) as running:
+    with MaintenanceWorker(Application(database, backend="database"), policy) as running:
         yield running
     database.drop()
 
 
-def _celery(package: Path, policy: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PYTHONPATH": str(package), **({"CELERY_MAINTENANCE_POLICY": str(policy)} if policy else {})}
+def _celery(policy: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": maintenance_path(), **({"CELERY_MAINTENANCE_POLICY": str(policy)} if policy else {})}
     return subprocess.run(
         [sys.executable, "-m", "celery", *arguments], env=environment, capture_output=True, text=True, check=False
     )
@@ -258,14 +253,12 @@ def _celery(package: Path, policy: Path | None, *arguments: str) -> subprocess.C
         ('{"database_url": "sqlite:////nowhere/x"}', 0o600, "does not exist where this ran"),
     ],
 )
-def test_a_policy_that_is_wrong_is_told(
-    package: Path, tmp_path: Path, policy: str | None, mode: int, words: str
-) -> None:
+def test_a_policy_that_is_wrong_is_told(tmp_path: Path, policy: str | None, mode: int, words: str) -> None:
     path = tmp_path / "policy.json"
     if policy is not None:
         path.write_text(policy)
         path.chmod(mode)
-    done = _celery(package, None if policy is None else path, "maintenance")
+    done = _celery(None if policy is None else path, "maintenance")
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -281,11 +274,11 @@ print(json.dumps([done.state, str(done.result)]))
 """
 
 
-def test_a_database_that_is_away_is_tried_three_more_times(package: Path, tmp_path: Path) -> None:
+def test_a_database_that_is_away_is_tried_three_more_times(tmp_path: Path) -> None:
     policy = write_policy(tmp_path / "policy.json", {"database_url": "postgresql://shop:very-secret@127.0.0.1:9/shop"})
     done = subprocess.run(
         [sys.executable, "-c", _APPLY],
-        env={"PYTHONPATH": str(package), "CELERY_MAINTENANCE_POLICY": str(policy)},
+        env={"PYTHONPATH": maintenance_path(), "CELERY_MAINTENANCE_POLICY": str(policy)},
         capture_output=True,
         text=True,
         check=True,
@@ -299,83 +292,24 @@ def test_a_database_that_is_away_is_tried_three_more_times(package: Path, tmp_pa
     assert "very-secret" not in done.stderr + done.stdout
 
 
-def test_a_worker_waits_before_it_tries_again(sqlite_database: Database, package: Path, tmp_path: Path) -> None:
+def test_a_worker_waits_before_it_tries_again(sqlite_database: Database, tmp_path: Path) -> None:
     create_celery_tables(sqlite_database)
     policy = write_policy(tmp_path / "policy.json", {"database_url": "postgresql://shop:very-secret@127.0.0.1:9/shop"})
-    with MaintenanceWorker(Application(sqlite_database, backend="database"), package, policy) as worker:
+    with MaintenanceWorker(Application(sqlite_database, backend="database"), policy) as worker:
         answer = worker.call("run_policy", seconds=5)
         assert answer == {"state": "RETRY", "value": None}
         worker.wait_for("Retrying task in 300s (attempt 1/3)", 5)
         assert "very-secret" not in worker.log
 
 
-def test_a_policy_by_playbook_and_by_task_leaves_the_same(
-    make_database: MakeDatabase, package: Path, tmp_path: Path, run_playbook: Callable[..., PlaybookRun]
-) -> None:
-    """The tables to the byte but for the moment of the run, and what was said of them."""
-    policy = {"high_frequency_tasks": ["poll"], "limits": {"max_rows": 5000}, "tables": [
-        {"profile": "processing_tasks", "vacuum": {"mode": "none"}},
-        {"profile": "django_celery_results", "purge_rules": [{"name": "month", "older_than": "9d"}],
-         "vacuum": {"mode": "none"}},
-    ]}  # fmt: skip
-    by_playbook, by_task = make_database(_fill), make_database(_fill)
-    playbook = run_playbook(
-        "fleetops.celery.cleanup",
-        "localhost,",
-        {
-            "ansible_connection": "local",
-            "celery_database_url": by_playbook.url,
-            **{f"cleanup_{key}": value for key, value in policy.items()},
-        },
-    )
-    assert playbook.exit_code == 0, playbook.output
-    path = write_policy(tmp_path / "policy.json", {"database_url": by_task.url, **policy})
-    with MaintenanceWorker(Application(by_task, backend="database"), package, path) as worker:
-        planned = _value(worker.call("run_policy", check=True))
-        assert planned["changed"]
-        done = _value(worker.call("run_policy"))
-    assert _undated(dump(by_playbook)) == _undated(dump(by_task))
-    purged = playbook.results("results_purge")
-    for one, table in zip(purged[0].get("results", purged), done["tables"]):
-        for key in ("matched", "deleted", "rules", "related", "stopped", "remaining"):
-            assert table["purge"][key] == one[key], key
-        for moment in ("before", "after"):
-            # Sizes and dead rows are the server's own, which it tells with a delay.
-            for key in ("total", "by_status"):
-                assert table["purge"][moment][key] == one[moment][key], key
-    reported = "\n".join(done["report"])
-    said = [line for one in purged for line in one["report"]]
-    assert [line for line in said if "records" in line]
-    assert all(line in reported for line in said if "rows/s" not in line)
-
-
-def _undated(found: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
-    """Without what worker and clock wrote: the worker's own results, and the moment of the run."""
-    recent = datetime.now(timezone.utc) - timedelta(hours=1)
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, str) and value[:2] == "20" and value[4:5] == "-":
-            value = datetime.fromisoformat(value)
-        if isinstance(value, datetime):
-            aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-            return "now" if aware > recent else value
-        return value
-
-    return {
-        table: sorted((tuple(plain(value) for value in row) for row in rows), key=repr)
-        for table, rows in found.items()
-        if not table.startswith("celery_")
-    }
-
-
-def test_the_command_of_celery_says_what_it_does(sqlite_database: Database, package: Path, tmp_path: Path) -> None:
+def test_the_command_of_celery_says_what_it_does(sqlite_database: Database, tmp_path: Path) -> None:
     _fill(sqlite_database)
     policy = write_policy(tmp_path / "policy.json", {"database_url": sqlite_database.url})
-    planned = _celery(package, policy, "maintenance", "--dry-run")
+    planned = _celery(policy, "maintenance", "--dry-run")
     assert planned.returncode == 0, planned.stderr
     assert "What would be done" in planned.stdout
     assert sqlite_database.count(TASK_RESULT) == 1043
-    done = _celery(package, policy, "maintenance")
+    done = _celery(policy, "maintenance")
     assert done.returncode == 0, done.stderr
     assert "What was done" in done.stdout
     assert sqlite_database.count(TASK_RESULT) == 798

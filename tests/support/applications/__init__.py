@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .application import Application, ReadResult
 from .beat import RunningBeat
-from .maintenance import MaintenanceWorker, build_package, write_policy
+from .maintenance import MaintenanceWorker, maintenance_path
 from .worker import WorkerIds, run_worker
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "ReadResult",
     "RunningBeat",
     "WorkerIds",
-    "build_package",
+    "maintenance_path",
     "run_worker",
-    "write_policy",
 ]

@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..running.collection import link_checkout
+from ..command import command_file
+from ..running import CHECKOUT
 from .application import Application
 
 _READY = " ready."
@@ -33,35 +32,21 @@ except TimeoutError:
     value = None
 print(json.dumps({"state": sent.state, "value": str(value) if sent.failed() else value}))
 """
-# In a process of its own, as the collection is found under Ansible's name only.
-_BUILD = """
-import sys
-from ansible_collections.fleetops.celery.plugins.plugin_utils._package_contents import build
-sys.stdout.buffer.write(build())
-"""
 
 
-def build_package(path: Path) -> Path:
-    """Make the package that the module maintenance_package puts on hosts."""
-    environment = {**os.environ, "PYTHONPATH": str(link_checkout())}
-    path.write_bytes(subprocess.run([sys.executable, "-c", _BUILD], env=environment, stdout=-1, check=True).stdout)
-    return path
-
-
-def write_policy(path: Path, policy: Mapping[str, Any]) -> Path:
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(policy), encoding="utf-8")
-    return path
+def maintenance_path() -> str:
+    """What the role beat_schedule puts onto the path of an application's workers."""
+    return f"{command_file()}:{CHECKOUT / 'roles' / 'beat_schedule' / 'files' / 'plugin'}"
 
 
 class MaintenanceWorker:
     """Runs until the end of the `with`. It has the application's code and command; only its environment is more."""
 
-    def __init__(self, application: Application, package: Path, policy: Path, level: str = "INFO") -> None:
+    def __init__(self, application: Application, policy: str | Path, level: str = "INFO") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fleet-maintenance-")
         self._broker, self._log = Path(self._folder.name, "broker"), Path(self._folder.name, "log")
         environment = application.environment(self._broker)
-        environment["PYTHONPATH"] = f"{package}:{environment['PYTHONPATH']}"
+        environment["PYTHONPATH"] = f"{maintenance_path()}:{environment['PYTHONPATH']}"
         environment["CELERY_MAINTENANCE_POLICY"] = str(policy)
         self.environment = environment
         with self._log.open("wb") as output:

@@ -19,7 +19,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.schedules import crontab
-from kombu import Queue
+from kombu.entity import Queue
 
 from . import tasks
 from .broker import read_broker
@@ -54,10 +54,11 @@ def _make(settings: dict[str, Any]) -> Celery:
     # Without fixups: Celery would import Django where the environment names its settings.
     made = Celery("celery_maintenance", fixups=set())
     arguments = None if settings.get("priority") is None else {"x-max-priority": _HIGHEST_PRIORITY}
+    queue = Queue(settings["queue"], queue_arguments=arguments)  # type: ignore[no-untyped-call]
     made.conf.update(
         **read_broker(settings["application"]),
         broker_connection_retry_on_startup=True,
-        task_queues=[Queue(settings["queue"], queue_arguments=arguments)],
+        task_queues=[queue],
         task_default_queue=settings["queue"],
         task_ignore_result=True,
         worker_prefetch_multiplier=1,
@@ -74,6 +75,8 @@ _READY.unlink(missing_ok=True)
 app = _make(json.loads(os.environ[SETTINGS_VARIABLE]))
 
 
-@signals.worker_ready.connect(weak=False)
 def _tell_health_check(**_: Any) -> None:
     _READY.touch()
+
+
+signals.worker_ready.connect(_tell_health_check, weak=False)

@@ -4,8 +4,8 @@
 
 """``celery maintenance``, a command of Celery's own program.
 
-That program imports it at its start wherever this package is on Python's path, and with it the tasks. So an
-application's workers know them, without a change of their code or command.
+That program imports it at its start where the folder `plugin` of the role beat_schedule is on Python's path, and with
+it the tasks. So an application's workers know them, without a change of their code or command.
 """
 
 from __future__ import annotations

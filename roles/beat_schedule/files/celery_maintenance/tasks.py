@@ -11,8 +11,7 @@ secret. Each of them may run twice at once: the second finds the table's lock ta
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import Task, shared_task
 from celery.utils.log import get_task_logger
@@ -40,10 +39,15 @@ class MaintenanceTask(Task):  # type: ignore[misc]
         logger.warning("Retrying task in %ss (attempt %s/%s)", self.default_retry_delay, attempt, self.max_retries)
 
 
-_task: Callable[..., Any] = partial(shared_task, base=MaintenanceTask)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-@_task(name="celery_maintenance.run_policy")
+def _task(function: _Function) -> _Function:
+    task: _Function = shared_task(base=MaintenanceTask, name=f"celery_maintenance.{function.__name__}")(function)
+    return task
+
+
+@_task
 def run_policy(check: bool = False) -> dict[str, Any]:
     """Clean every table of the policy; with *check* only say what would be done."""
     from .whole_policy import run_policy as run
@@ -51,7 +55,7 @@ def run_policy(check: bool = False) -> dict[str, Any]:
     return _told(run(check), "report")
 
 
-@_task(name="celery_maintenance.cleanup_celery_results")
+@_task
 def cleanup_celery_results(days_to_keep: int = 7, remove_revoked: bool = True) -> dict[str, Any]:
     """Delete finished results older than *days_to_keep* days, and revoked ones of any age."""
     from .results import cleanup_results, results_report
@@ -62,7 +66,7 @@ def cleanup_celery_results(days_to_keep: int = 7, remove_revoked: bool = True) -
     return done
 
 
-@_task(name="celery_maintenance.cleanup_processing_tasks")
+@_task
 def cleanup_processing_tasks() -> dict[str, Any]:
     """Fail processing tasks that hang, and delete old ones, as the policy's rules say."""
     from .processing import cleanup_processing
@@ -70,7 +74,7 @@ def cleanup_processing_tasks() -> dict[str, Any]:
     return _told(cleanup_processing(check=False), "report")
 
 
-@_task(name="celery_maintenance.cleanup_processing_tasks_dry_run")
+@_task
 def cleanup_processing_tasks_dry_run() -> dict[str, Any]:
     """Say what cleanup_processing_tasks would do."""
     from .processing import cleanup_processing
@@ -78,7 +82,7 @@ def cleanup_processing_tasks_dry_run() -> dict[str, Any]:
     return _told(cleanup_processing(check=True), "report")
 
 
-@_task(name="celery_maintenance.close_abandoned_sessions")
+@_task
 def close_abandoned_sessions() -> dict[str, Any]:
     """Close reading sessions that nobody has ended."""
     from .sessions import close_sessions
@@ -90,7 +94,7 @@ def close_abandoned_sessions() -> dict[str, Any]:
         raise
 
 
-@_task(name="celery_maintenance.get_cleanup_statistics")
+@_task
 def get_cleanup_statistics(hours: int = 24) -> dict[str, Any]:
     """Return statistics of reading sessions over the last *hours*, from 1 to 168."""
     from .sessions import count_sessions
