@@ -35,6 +35,11 @@ options:
       - Compose fills in variables here too, so a dollar sign is written V($$).
       - Needed unless O(state=absent).
     type: dict
+  labels:
+    description:
+      - Labels for each of the services. A change of one makes Compose recreate the containers, as after a change of a file that they mount.
+    type: dict
+    default: {}
   docker_cli:
     description: The C(docker) command, where it is not in the search path.
     type: path
@@ -91,6 +96,7 @@ services:
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +112,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     files = ProjectFiles(Docker(params["docker_cli"]), params["project_dir"])
     before = _read(files.override)
     parts = read_parts(before) if before else {}
+    if parts is None and params["state"] == "absent":
+        # Nothing of ours is in there.
+        return _result(files.override, before, before, {}, {}, changed=False)
     if parts is None:
         raise UsageError(
             f"{files.override} was written by somebody else. Move what it says into {files.base.name}, and remove it."
         )
     services = parts.pop(params["name"], {})
     if params["state"] == "present":
+        files.check()
         services = params["services"]
         files.check_services(services)
+        if params["labels"]:
+            services = {name: {**one, "labels": params["labels"]} for name, one in services.items()}
         parts[params["name"]] = services
     after = write_parts(parts) if parts else ""
     changed = before != after
@@ -130,13 +142,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         changed |= module.set_mode_if_different(str(files.override), own.st_mode & 0o777, False)
         changed |= module.set_owner_if_different(str(files.override), own.st_uid, False)
         changed |= module.set_group_if_different(str(files.override), own.st_gid, False)
-    header = str(files.override)
+    return _result(files.override, before, after, parts, services, changed=changed)
+
+
+def _result(
+    path: Path, before: str, after: str, parts: Mapping[str, Any], services: Mapping[str, Any], *, changed: bool
+) -> dict[str, Any]:
     return {
         "changed": changed,
-        "path": header,
+        "path": str(path),
         "parts": sorted(parts),
         "services": sorted(services),
-        "diff": {"before_header": header, "before": before, "after_header": header, "after": after},
+        "diff": {"before_header": str(path), "before": before, "after_header": str(path), "after": after},
     }
 
 
@@ -161,6 +178,7 @@ def main() -> None:
             "project_dir": {"type": "path", "required": True},
             "name": {"type": "str", "required": True, "choices": ["maintenance", "tracking"]},
             "services": {"type": "dict"},
+            "labels": {"type": "dict", "default": {}},
             "docker_cli": {"type": "path"},
             "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
         },

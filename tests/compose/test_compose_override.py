@@ -197,6 +197,30 @@ def test_a_project_that_runs_from_chosen_files_is_left_alone(started_with_files:
     assert not (started_with_files / "compose.override.yml").exists()
 
 
+def test_taking_back_what_never_was_leaves_a_foreign_file_alone(project: Path) -> None:
+    _foreign(project)
+    gone = _override(project, "maintenance")
+    assert (gone["changed"], gone["parts"], gone["services"]) == (False, [], [])
+    assert (project / "compose.override.yml").read_text() == "services: {}\n"
+
+
+def test_a_label_that_changes_makes_compose_create_the_container_anew(project: Path) -> None:
+    hashes = []
+    for label in ("1", "1", "2"):
+        run_module(
+            "compose_override",
+            {"project_dir": str(project), "name": "tracking", "services": RECORDER, "labels": {"package": label}},
+        )
+        hashes.append(docker("compose", "config", "--hash=celery_worker", cwd=project))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_what_both_parts_put_on_the_python_path_is_joined(project: Path) -> None:
+    for name, path in (("maintenance", "/opt/a.pyz:/app"), ("tracking", "/opt/b.pyz:/app")):
+        _override(project, name, {"celery_worker": {"environment": {"PYTHONPATH": path}}})
+    assert _read_by_compose(project)["celery_worker"]["environment"]["PYTHONPATH"] == "/opt/a.pyz:/app:/opt/b.pyz"
+
+
 def test_a_file_name_of_the_old_kind_has_an_override_of_the_old_kind(project: Path) -> None:
     (project / "compose.yml").rename(project / "docker-compose.yaml")
     done = _override(project, "maintenance", SIDECAR)

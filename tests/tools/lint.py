@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import workspace
 from environments import Environment
 from steps import Log, Outcome
@@ -14,14 +17,32 @@ _PLUGINS = f"ansible_collections.{workspace.FULL_NAME}.plugins"
 _TARGET = "3.10"
 
 
+def _package() -> Path:
+    """A folder in which the maintenance package looks as on a host, for it is put together from several."""
+    place = workspace.BUILD / "package"
+    shutil.rmtree(place, ignore_errors=True)
+    for source in workspace.ROOT.glob("roles/*/files/celery_*/*.py"):
+        target = place / source.parent.name / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source)
+    (place / "celery_maintenance" / "engine").symlink_to(workspace.ROOT / "plugins" / "module_utils" / "_engine")
+    return place
+
+
 def python(environment: Environment, log: Log) -> Outcome:
     environ = environment.environ(workspace.link())
+    package = _package()
     outcome = Outcome()
     outcome.add(log.run([environment.bin("ruff"), "check"], environ=environ).ok, "ruff check")
     mypy = environment.bin("mypy")
     # Each by the names under which it is imported; the link would be a second way to every file.
     for subject, path, arguments in (
         ("plugins", workspace.COLLECTIONS, ["--python-version", _TARGET, "-p", _PLUGINS]),
+        *(
+            (name, package, ["--python-version", _TARGET, "--no-warn-unused-ignores", "-p", name])
+            for name in ("celery_maintenance", "celery_tracking")
+            if (package / name).exists()
+        ),
         (
             "tests/support",
             "tests:tests/tools",

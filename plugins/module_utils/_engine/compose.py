@@ -82,11 +82,14 @@ class Project:
         self._database_service = compose.get("database_service")
         self._app_service = compose.get("app_service")
 
-    def database_url(self) -> str:
-        """Return the URL of the project's database, with its password."""
+    def database_url(self, *, inside: bool = False) -> str:
+        """Return the URL of the project's database, with its password.
+
+        :param inside: as the project's own containers reach it, and not this host
+        """
         running = [one for one in self.containers if one.is_running]
         container, server = _database(running, self._database_service)
-        address = _address(container, server)
+        address = f"{container.service}:{server.port}" if inside else _address(container, server)
         credentials = _credentials(self.docker, container, server)
         if credentials is not None:
             user, password, name = (quote(part, "") for part in credentials)

@@ -29,7 +29,7 @@ _FILES_LABEL = "com.docker.compose.project.config_files"
 class ProjectFiles:
     """The Compose files in a folder: the deployment's own one, and the override file beside it.
 
-    :raises UsageError: where there is none, or where Compose was told to read others
+    :raises UsageError: where there is none
     """
 
     def __init__(self, docker: Docker, folder: str) -> None:
@@ -42,6 +42,9 @@ class ProjectFiles:
                 f"There is no Compose file in {folder}: none of {', '.join(_NAMES)}. Check project_dir."
             ) from None
         self.override = self.base.with_name(f"{self.base.stem}.override{self.base.suffix}")
+
+    def check(self) -> None:
+        """Raise :class:`UsageError` where Compose would not read the override file."""
         self._refuse_other_overrides()
         self._refuse_chosen_files()
 

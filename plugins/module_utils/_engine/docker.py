@@ -46,6 +46,8 @@ class Container:
         self.hostname: str = config.get("Hostname") or ""
         self.health: str | None = (state.get("Health") or {}).get("Status")
         self.command: list[str] = [description.get("Path") or "", *(description.get("Args") or ())]
+        #: The first of these words, which the image or the service sets apart from the rest.
+        self.entrypoint: list[str] = config.get("Entrypoint") or []
 
     @property
     def is_running(self) -> bool:
@@ -63,6 +65,11 @@ class Container:
     @property
     def service(self) -> str:
         return self.labels.get(SERVICE_LABEL, "")
+
+    @property
+    def number(self) -> str:
+        """Which of its service's containers it is, as Compose counts them from 1 on."""
+        return self.labels.get("com.docker.compose.container-number", "")
 
     @property
     def host_names(self) -> set[str]:

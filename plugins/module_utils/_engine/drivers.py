@@ -49,11 +49,28 @@ def needed_modules(text: str) -> list[str]:
 
     Needs no SQLAlchemy, so it tells which interpreter would do where this one does not.
     """
-    scheme = text.removeprefix("db+").partition(":")[0]
-    kind, _plus, wanted = scheme.partition("+")
-    drivers = DRIVERS.get(_KINDS.get(kind.lower(), ""), ())
+    kind, wanted = _scheme(text)
+    drivers = DRIVERS.get(_KINDS.get(kind, ""), ())
     named = [one for one in drivers if one.name == wanted] or drivers
     return [f"sqlalchemy, {driver.module}" for driver in named]
+
+
+def kind_of(text: str) -> str:
+    """Return the kind of database that *text* opens. Needs no SQLAlchemy.
+
+    :raises UsageError: when it is none that is known
+    """
+    kind = _KINDS.get(_scheme(text)[0])
+    if kind is None:
+        # Of what does not begin with a scheme nothing is repeated, for it may be a password.
+        raise UsageError("database_url must begin with postgresql://, mysql://, mariadb:// or sqlite://.")
+    return kind
+
+
+def _scheme(text: str) -> tuple[str, str]:
+    """Return a URL's dialect, and its driver if it names one."""
+    dialect, _plus, driver = text.removeprefix("db+").partition(":")[0].partition("+")
+    return dialect.lower(), driver
 
 
 def parse_url(text: str) -> tuple[str, Any]:

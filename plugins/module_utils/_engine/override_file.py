@@ -55,6 +55,8 @@ def _merged(first: Any, second: Any, where: str) -> Any:
         return {**first, **added}
     if first == second:
         return first
+    if where.endswith(": environment: PYTHONPATH"):
+        return ":".join(dict.fromkeys([*first.split(":"), *second.split(":")]))
     # Order is a command's meaning; that of volumes, networks and the like means nothing.
     if isinstance(first, list) and isinstance(second, list) and not where.endswith((": command", ": entrypoint")):
         return [*first, *(one for one in second if one not in first)]

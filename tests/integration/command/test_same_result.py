@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the fleetops.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same policy by the role and by the command, on copies of one database, comes to the same."""
+"""The same policy by the role, the command and a Celery task, on copies of one database, comes to the same."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.applications import Application, MaintenanceWorker
 from support.command import run_command, write_policy
 from support.running import PlaybookRun
 from support.servers import Database
 from support.tables import (
     Dump,
+    create_celery_tables,
     create_django_celery_results,
     create_processing_tasks,
     create_reading_sessions,
@@ -85,10 +87,10 @@ def _lines(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "for-real"])
-def test_role_and_command(
+def test_role_command_and_task(
     make_database: Callable[..., Database], run_playbook: Callable[..., PlaybookRun], tmp_path: Path, check: bool
 ) -> None:
-    by_role, by_command = make_database(_rows), make_database(_rows)
+    by_role, by_command, by_task = (make_database(_rows) for _ in range(3))
     inventory = tmp_path / "hosts.json"
     host = {"ansible_connection": "local", "celery_database_url": by_role.url}
     inventory.write_text(json.dumps({"all": {"hosts": {"shop": host}}}))
@@ -104,3 +106,13 @@ def test_role_and_command(
     assert _comparable(dump(by_command)) == _comparable(dump(by_role))
     told = [line for task in run.results("ansible.builtin.debug", "shop") for line in task["msg"]]
     assert _lines(done.out.splitlines()[3:-2]) == _lines(told)
+
+    # The worker's own results are beside the tables of the policy.
+    create_celery_tables(by_task)
+    policy = write_policy(tmp_path / "policy-of-tasks.json", {"database_url": by_task.url, **POLICY})
+    with MaintenanceWorker(Application(by_task, backend="database"), policy) as worker:
+        answer = worker.call("run_policy", check=check)
+    assert answer["state"] == "SUCCESS", answer
+    left = {table: rows for table, rows in dump(by_task).items() if not table.startswith("celery_")}
+    assert _comparable(left) == _comparable(dump(by_role))
+    assert _lines(answer["value"]["report"]) == _lines(told)

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import stat
 from typing import Any
 
 from ..errors import UsageError
 from ..policy import Policy, parse_policy
+from ..policy_file import read_document, read_private
 from ..profiles import DEFAULT_PROFILE
 
 VARIABLE = "CELERY_DATABASE_URL"
@@ -25,7 +24,7 @@ def read_policy(arguments: argparse.Namespace) -> Policy:
 
     :raises UsageError: naming the file and the key that is wrong
     """
-    document = _document(arguments.policy) if arguments.policy else {}
+    document = read_document(arguments.policy) if arguments.policy else {}
     place = _place(arguments)
     if place:
         document = {**{key: value for key, value in document.items() if key not in _PLACES}, **place}
@@ -44,17 +43,6 @@ def read_policy(arguments: argparse.Namespace) -> Policy:
     return parse_policy(document)
 
 
-def _document(path: str) -> dict[str, Any]:
-    try:
-        document = json.loads(read_private(path))
-    except ValueError as error:
-        # Its text tells the place in the file, and nothing of what is there.
-        raise UsageError(f"{path} is no JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise UsageError(f"{path} must hold a JSON object with the policy's keys.")
-    return document
-
-
 def _place(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.database_url:
         return {"database_url": arguments.database_url}
@@ -66,22 +54,3 @@ def _place(arguments: argparse.Namespace) -> dict[str, Any]:
         if value
     }
     return {"compose": compose} if compose else {}
-
-
-def read_private(path: str) -> str:
-    """Return the text of a file that holds secrets, once it is known that nobody else reads or writes it.
-
-    :raises UsageError: saying what has to be done
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            status = os.fstat(file.fileno())
-            if status.st_uid not in (0, os.geteuid()):
-                raise UsageError(f"{path} belongs to another user; it must be yours or root's.")
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                raise UsageError(f"{path} holds secrets, and others may use it: chmod 600 {path}")
-            return file.read()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no text in UTF-8.") from None

@@ -20,6 +20,7 @@ from ..database import Database
 from ..errors import CleanupError, UsageError
 from ..pace import Pace
 from ..policy import Policy, TablePolicy
+from ..policy_file import open_database
 from ..table_lock import TableBusyError, table_lock
 from .arguments import STEPS_OF
 from .policy_file import read_policy
@@ -118,7 +119,7 @@ def carry_out(run: Run, arguments: argparse.Namespace, show: Callable[[TableRun]
     """
     policy = read_policy(arguments)
     reads = run.dry_run or not STEPS_OF[run.command]
-    with Database(_url(policy), read_only=reads, lock_timeout=policy.lock_timeout) as database:
+    with open_database(policy, read_only=reads) as database:
         run.database = database.name
         policy, tables = requested(policy, database, arguments)
         for table in tables:
@@ -140,15 +141,6 @@ def carry_out(run: Run, arguments: argparse.Namespace, show: Callable[[TableRun]
 def _clean(run: Run, database: Database, policy: Policy, table: TablePolicy, watch: Watch) -> Cleaning:
     steps = STEPS_OF[run.command]
     return clean(database, policy, table, check=run.dry_run, steps=steps, watch=watch(table.profile.table))
-
-
-def _url(policy: Policy) -> str:
-    if policy.database_url is not None:
-        return policy.database_url
-    # Loaded only where it is needed.
-    from ..compose import Project
-
-    return Project(policy.compose or {}).database_url()
 
 
 def run_document(run: Run) -> Document:

@@ -1,0 +1,281 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: maintenance_plan
+short_description: Work out how maintenance tasks get into a Compose project
+version_added: 1.0.0
+description:
+  - Checks a schedule, a policy and the application's image, and tells what the override file has to say so that beat runs the maintenance tasks.
+  - The role P(fleetops.celery.beat_schedule#role) does the rest. This module only reads.
+author:
+  - fleetops.celery contributors (@fleetops)
+extends_documentation_fragment:
+  - fleetops.celery._attributes.host
+options:
+  compose:
+    description: The Compose project. It must run.
+    type: dict
+    required: true
+    suboptions:
+      project_dir:
+        description: The folder of its Compose file.
+        type: path
+        required: true
+      project_name:
+        description: Its name, where several run from that folder.
+        type: str
+      database_service:
+        description: The service of the database, where several could be it.
+        type: str
+      app_service:
+        description: A service whose environment has the database's URL, where the database's own has no credentials.
+        type: str
+      docker_cli:
+        description: The C(docker) command, where it is not in the search path.
+        type: path
+  mode:
+    description:
+      - With V(sidecar) one more service runs the tasks, from the application's image.
+      - With V(database) the application's workers do.
+    type: str
+    choices: [sidecar, database]
+    default: sidecar
+  worker_service:
+    description: The service of the application's worker, where it is not recognised by its command.
+    type: str
+  application:
+    description: The application, as C(celery -A) takes it, where the worker's command does not name it.
+    type: str
+  schedule:
+    description: What runs, and when.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: A name for the entry.
+        type: str
+        required: true
+      task:
+        description: The task, such as V(run_policy).
+        type: str
+        required: true
+      crontab:
+        description: When, as the usual five fields.
+        type: str
+        required: true
+      kwargs:
+        description: Keyword arguments of the task.
+        type: dict
+  timezone:
+    description: The time zone of the schedule.
+    type: str
+    default: UTC
+  queue:
+    description: The queue of the tasks. Where not given, V(maintenance) for the sidecar, and the application's own choice for its workers.
+    type: str
+  priority:
+    description: The priority of their messages, from V(0) to V(10).
+    type: int
+  database_url:
+    description:
+      - The URL of the database as the project's containers reach it. That of the project's own database where not given.
+    type: str
+  policy:
+    description: The policy, whose keys are the variables of the role P(fleetops.celery.cleanup#role) without their prefix.
+    type: dict
+    default: {}
+  folder:
+    description: The folder on the host for the package and the policy of this deployment.
+    type: path
+    required: true
+seealso:
+  - module: fleetops.celery.compose_override
+  - module: fleetops.celery.maintenance_policy
+"""
+
+EXAMPLES = r"""
+- name: Work out what has to be added to a project
+  fleetops.celery.maintenance_plan:
+    compose:
+      project_dir: /srv/shop
+    schedule:
+      - name: maintenance
+        task: run_policy
+        crontab: 0 2 * * *
+    timezone: Europe/Berlin
+    folder: /opt/fleetops-celery/deployments/shop
+  register: plan
+"""
+
+RETURN = r"""
+services:
+  description: What the override file has to say.
+  returned: success
+  type: dict
+  sample: {"celery_maintenance": {"extends": {"file": "compose.yml", "service": "celery_worker"}, "image": "shop-backend"}}
+package:
+  description: Where the package belongs on the host.
+  returned: success
+  type: str
+  sample: /opt/fleetops-celery/deployments/shop/maintenance.pyz
+policy:
+  description: Where the policy belongs on the host.
+  returned: success
+  type: str
+  sample: /opt/fleetops-celery/deployments/shop/policy/policy.json
+libraries:
+  description: Whether the image lacks SQLAlchemy, so that the package has to bring it.
+  returned: success
+  type: bool
+  sample: true
+uid:
+  description: The id of the user who runs Celery in the containers, and has to read the policy.
+  returned: success
+  type: int
+  sample: 1000
+gid:
+  description: The id of that user's group.
+  returned: success
+  type: int
+  sample: 1000
+entries:
+  description: The schedule, with the tasks' full names.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "maintenance", "task": "celery_maintenance.run_policy", "crontab": "0 2 * * *", "kwargs": {}}]
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
+    CeleryProcess,
+    celery_processes,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import Project
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose_files import ProjectFiles
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.drivers import kind_of
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError, UsageError
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_schedule import parse_schedule
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import (
+    POLICY_NAME,
+    SIDECAR,
+    Sources,
+    in_workers,
+    sidecar,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_surroundings import (
+    examine_container,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.policy import parse_policy
+
+
+def work(params: dict[str, Any]) -> dict[str, Any]:
+    schedule = parse_schedule(
+        params["schedule"], timezone=params["timezone"], queue=params["queue"], priority=params["priority"]
+    )
+    project = Project(params["compose"])
+    url = params["database_url"] or project.database_url(inside=True)
+    policy = parse_policy({**params["policy"], "database_url": url})
+    workers = find_workers(project, params["worker_service"])
+    base = workers[0]
+    found = examine_container(project.docker, base.container, kind_of(url))
+    folder = Path(params["folder"])
+    archive = str(policy.archive["path"]) if policy.archive else None
+    sources = Sources(
+        package=str(folder / "maintenance.pyz"),
+        plugin_folder=str(folder / "plugin"),
+        policy_folder=str(folder / "policy"),
+        archive=archive,
+    )
+    if params["mode"] == "sidecar":
+        application = params["application"] or base.app
+        if not application:
+            raise UsageError(
+                f"The command of service {base.container.service} does not name its application (celery -A …). "
+                "Name it in application."
+            )
+        files = ProjectFiles(project.docker, params["compose"]["project_dir"])
+        services = sidecar(base, application, files.base.name, schedule, sources)
+    else:
+        services = in_workers(workers, sources)
+    return {
+        "services": services,
+        "package": sources.package,
+        "policy": str(Path(sources.policy_folder, POLICY_NAME)),
+        "libraries": found.needs_libraries,
+        "uid": found.uid,
+        "gid": found.gid,
+        "entries": [asdict(entry) for entry in schedule.entries],
+    }
+
+
+def find_workers(project: Project, service: str | None) -> list[CeleryProcess]:
+    """Return the application's workers that run; the service that is named is one, whatever its command."""
+    containers = [one for one in project.containers if one.state == "running" and one.service != SIDECAR]
+    there = ", ".join(sorted({one.service for one in containers})) or "none"
+    processes = {process.container.identifier: process for process in celery_processes(containers)}
+    if service:
+        named = [one for one in containers if one.service == service]
+        if not named:
+            raise UsageError(f"No container of service {service} runs in the project. Services that run: {there}.")
+        return [processes.get(one.identifier) or CeleryProcess(one, None, frozenset({"worker"}), None) for one in named]
+    workers = [one for one in processes.values() if "worker" in one.roles]
+    if not workers:
+        raise UsageError(
+            f"No service of the project runs a Celery worker, by its command. Services that run: {there}. "
+            "Name it in celery_worker_service."
+        )
+    return workers
+
+
+def main() -> None:
+    text, needed = {"type": "str"}, {"type": "str", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            "compose": {
+                "type": "dict",
+                "required": True,
+                "options": {
+                    "project_dir": {"type": "path", "required": True},
+                    "project_name": text,
+                    "database_service": text,
+                    "app_service": text,
+                    "docker_cli": {"type": "path"},
+                },
+            },
+            "mode": {"type": "str", "default": "sidecar", "choices": ["sidecar", "database"]},
+            "worker_service": text,
+            "application": text,
+            "schedule": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {"name": needed, "task": needed, "crontab": needed, "kwargs": {"type": "dict"}},
+            },
+            "timezone": {"type": "str", "default": "UTC"},
+            "queue": text,
+            "priority": {"type": "int"},
+            "database_url": {"type": "str", "no_log": True},
+            "policy": {"type": "dict", "default": {}},
+            "folder": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = work(module.params)
+    except CleanupError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

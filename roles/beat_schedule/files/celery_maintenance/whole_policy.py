@@ -1,0 +1,39 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The whole policy, as the playbook cleanup and the command celery-cleanup do it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+from .deployment import deployment
+from .engine.cleaning import clean, cleaning_document, cleaning_report
+from .engine.table_lock import TableBusyError, table_lock
+
+
+def run_policy(check: bool) -> dict[str, Any]:
+    """Clean every table of the policy; one that another run is at is left to that."""
+    tables, skipped, report = [], [], []
+    with deployment(read_only=check) as here:
+        for table in here.policy.tables_in(here.database):
+            name = table.profile.table
+            try:
+                # Who only looks is in nobody's way.
+                with nullcontext() if check else table_lock(here.database, name):
+                    done = clean(here.database, here.policy, table, check=check)
+            except TableBusyError as busy:
+                skipped.append(name)
+                report.append(str(busy))
+                continue
+            tables.append(cleaning_document(done))
+            report += cleaning_report(done)
+    return {
+        "changed": any(table["changed"] for table in tables),
+        "dry_run": check,
+        "tables": tables,
+        "skipped": skipped,
+        "report": report,
+    }

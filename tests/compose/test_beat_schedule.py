@@ -1,0 +1,283 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role beat_schedule on a running project whose worker is not root: beat really fires, and rows really go."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.docker import ComposeProject, Images, docker, up
+from support.running import PlaybookRun, run_playbook
+from support.tables import fill
+from support.tables.rows import TASK_RESULT, task_results
+
+MINUTELY = [{"name": "tidy", "task": "run_policy", "crontab": "* * * * *"}]
+PLAYBOOK = """\
+---
+- name: Schedule
+  hosts: all
+  gather_facts: false
+  roles: [fleetops.celery.beat_schedule]
+"""
+
+
+@pytest.fixture(scope="module")
+def kept(images: Images) -> Iterator[ComposeProject]:
+    with up(f"kept-{os.getpid()}", images, services=["db"], one_file=True) as project:
+        path = project.folder / "compose.yml"
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # The sidecar has the same user, who must be able to read the policy.
+        document["services"]["celery_worker"].update(user="1000:1000", tmpfs=["/run:uid=1000"])
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        project.start()
+        yield project
+
+
+class Host:
+    """The project as a host of an inventory, with the role's variables."""
+
+    def __init__(self, project: ComposeProject, scratch: Path) -> None:
+        self.project = project
+        self.folder = Path("/opt/fleetops-celery/deployments") / project.name
+        self._playbook, self._inventory = scratch / "schedule.yml", scratch / "hosts.json"
+        self._playbook.write_text(PLAYBOOK, encoding="utf-8")
+
+    def run(self, *, check: bool = False, diff: bool = False, **variables: Any) -> PlaybookRun:
+        host = {"ansible_connection": "local", "celery_compose_project_dir": str(self.project.folder), **variables}
+        self._inventory.write_text(json.dumps({"all": {"hosts": {self.project.name: host}}}), encoding="utf-8")
+        return run_playbook(self._playbook, self._inventory, check=check, diff=diff)
+
+    def changed(self, **options: Any) -> int:
+        """How many tasks changed something."""
+        done = self.run(**options)
+        assert done.exit_code == 0, done.output
+        assert self.project.password not in done.output
+        return done.recap[self.project.name]["changed"]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the role touches."""
+        return {
+            "files": {path.name: path.read_text() for path in self.project.folder.glob("compose*")},
+            "installed": sorted(str(path) for path in self.folder.rglob("*")) if self.folder.exists() else None,
+            "containers": sorted(self.project.compose("ps", "--quiet").split()),
+            "schedule": self.project.schedule(),
+        }
+
+
+@pytest.fixture
+def host(kept: ComposeProject, tmp_path: Path) -> Iterator[Host]:
+    host = Host(kept, tmp_path)
+    yield host
+    if host.folder.exists():
+        # A test has failed; the next one begins anew.
+        host.run(beat_schedule_state="absent", beat_schedule_mode="database", beat_schedule_tasks=MINUTELY)
+
+
+def _wait(done: Callable[[], bool], seconds: float, told: Callable[[], str]) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {told()}")
+        time.sleep(0.5)
+
+
+def _wait_until_cleaned(project: ComposeProject, service: str) -> None:
+    """Beat fires, a worker takes the task, and the old rows go; the young ones stay."""
+    database = project.database()
+    fill(database, TASK_RESULT, [task_results(40), task_results(7, days=1, task_name="young")])
+    old = f"SELECT count(*) FROM {TASK_RESULT} WHERE date_done < now() - interval '7 days'"
+    assert database.scalar(old) >= 40
+    _wait(lambda: database.scalar(old) == 0, 90, lambda: project.compose("logs", "--tail=40", service))
+    assert database.scalar(f"SELECT count(*) FROM {TASK_RESULT} WHERE task_name = 'young'") >= 7
+
+
+def _memory(project: ComposeProject, service: str) -> float:
+    """What the container holds in MiB, as `docker stats` counts it: without files that could be dropped at any time."""
+    (container,) = project.containers(service)
+    told = docker("stats", "--no-stream", "--format={{.MemUsage}}", container).split()[0]
+    number, unit = re.fullmatch(r"([\d.]+)([KMG]iB)", told).groups()  # type: ignore[union-attr]
+    return float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024}[unit]
+
+
+def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host) -> None:
+    project = host.project
+    before = host.state()
+    options: dict[str, Any] = {"beat_schedule_tasks": MINUTELY, "beat_schedule_timezone": "Europe/Berlin"}
+
+    assert host.changed(check=True, diff=True, **options) > 0
+    assert host.state() == before
+
+    assert host.changed(diff=True, **options) > 0
+    after = host.state()
+    assert set(after["containers"]) > set(before["containers"])
+    assert after["schedule"] == before["schedule"]
+    assert after["files"]["compose.yml"] == before["files"]["compose.yml"]
+    assert project.password not in after["files"]["compose.override.yml"]
+    policy = host.folder / "policy" / "policy.json"
+    assert (policy.stat().st_mode & 0o777, policy.stat().st_uid) == (0o600, 1000)
+    assert (policy.parent.stat().st_mode & 0o777, policy.parent.stat().st_uid) == (0o700, 1000)
+    idle = _memory(project, "celery_maintenance")
+    print(f"sidecar at idle: {idle:.0f} MiB")
+    assert 10 < idle < 120
+
+    assert host.changed(check=True, **options) == 0
+    assert host.changed(**options) == 0
+    assert host.state() == after
+
+    _wait_until_cleaned(project, "celery_maintenance")
+    worked = _memory(project, "celery_maintenance")
+    print(f"sidecar after a run: {worked:.0f} MiB")
+    assert 10 < worked < 120
+    logs = project.compose("logs", "--no-color", "celery_maintenance")
+    assert "Deleted" in logs
+    assert project.password not in logs
+    assert "Traceback" not in logs
+
+    # The next task reads the new policy; only another schedule needs another container.
+    (sidecar,) = project.containers("celery_maintenance")
+    assert host.changed(**options, cleanup_high_frequency_tasks=["young"]) == 1
+    assert project.containers("celery_maintenance") == [sidecar]
+    young = f"SELECT count(*) FROM {TASK_RESULT} WHERE task_name = 'young'"
+    _wait(
+        lambda: project.database().scalar(young) == 0,
+        90,
+        lambda: project.compose("logs", "--tail=40", "celery_maintenance"),
+    )
+    daily = [{**MINUTELY[0], "crontab": "0 4 * * *"}]
+    assert host.changed(**{**options, "beat_schedule_tasks": daily}, cleanup_high_frequency_tasks=["young"]) == 2
+    assert project.containers("celery_maintenance") != [sidecar]
+
+    assert host.changed(check=True, beat_schedule_state="absent") > 0
+    assert host.changed(beat_schedule_state="absent") > 0
+    assert host.state() == before
+    assert host.changed(beat_schedule_state="absent") == 0
+
+
+def test_rows_in_the_database_are_run_by_the_workers_of_the_application(host: Host) -> None:
+    project = host.project
+    before = host.state()
+    daily = [
+        {**MINUTELY[0], "crontab": "0 4 * * *"},
+        {"name": "look", "task": "run_policy", "crontab": "0 3 * * 1", "kwargs": {"check": True}},
+    ]
+    options: dict[str, Any] = {"beat_schedule_tasks": daily, "beat_schedule_mode": "database"}
+
+    assert host.changed(check=True, diff=True, **options) > 0
+    assert host.state() == before
+    assert host.changed(**options) > 0
+    after = host.state()
+    assert after["schedule"] == {**before["schedule"], "tidy": True, "look": True}
+    assert project.inspect("celery_worker")["Config"]["Cmd"] == [
+        "celery",
+        "-A",
+        "shop",
+        *["worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "info"],
+    ]
+    assert host.changed(**options) == 0
+    assert host.state() == after
+
+    # Every few seconds, as an administrator may set it in the admin pages.
+    project.django(
+        "from django_celery_beat.models import IntervalSchedule, PeriodicTask\n"
+        "every, _new = IntervalSchedule.objects.get_or_create(every=3, period='seconds')\n"
+        "row = PeriodicTask.objects.get(name='tidy')\n"
+        "row.interval, row.crontab = every, None\n"
+        "row.save()\n"
+    )
+    _wait_until_cleaned(project, "celery_worker")
+
+    # The other way takes back what this one has added.
+    assert host.changed(beat_schedule_tasks=daily) > 0
+    assert project.schedule() == before["schedule"]
+    assert "maintenance" not in json.dumps(project.inspect("celery_worker")["Config"]["Env"])
+    assert len(project.containers("celery_maintenance")) == 1
+    assert host.changed(**options) > 0
+    assert project.schedule() == after["schedule"]
+    assert project.containers("celery_maintenance") == []
+
+    assert host.changed(beat_schedule_state="absent", **options) > 0
+    gone = host.state()
+    # Workers were made anew.
+    assert {**gone, "containers": None} == {**before, "containers": None}
+    assert host.changed(beat_schedule_state="absent", **options) == 0
+
+
+def _foreign(folder: Path) -> None:
+    (folder / "compose.override.yml").write_text("services: {}\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"beat_schedule_tasks": [{**MINUTELY[0], "crontab": "61 * * * *"}]}, "'61' is no minute"),
+        ({"beat_schedule_tasks": [{**MINUTELY[0], "crontab": "* * *"}]}, "has 3 fields; it needs five"),
+        ({"beat_schedule_tasks": [{**MINUTELY[0], "task": "run_polcy"}]}, "there is no maintenance task"),
+        ({"beat_schedule_tasks": MINUTELY * 2}, "two entries called tidy"),
+        ({"beat_schedule_tasks": []}, "The schedule has no task"),
+        ({"beat_schedule_timezone": "Europe/Berlln"}, "is not a time zone"),
+        ({"beat_schedule_queue": "a queue"}, "cannot be a queue's name"),
+        ({"beat_schedule_priority": 11}, "priority must lie between 0 and 10"),
+        ({"celery_worker_service": "celery_wroker"}, "No container of service celery_wroker runs"),
+        ({"celery_worker_service": "redis"}, "cannot be asked whether it has Celery"),
+        ({"celery_worker_service": "backend"}, "does not name its application"),
+        ({"cleanup_tables": [{"profile": "nothing"}]}, "nothing"),
+        ({"cleanup_limits": {"max_rows": "many"}}, "max_rows must be a whole number"),
+        ({"celery_compose_project_dir": "/nowhere"}, "There is no Compose file in /nowhere"),
+        ({"beat_schedule_database_url": "oracle://u:very-secret@db/x"}, "database_url must begin with"),
+        ({"beat_schedule_mode": "database", "celery_database_url": "sqlite:////nowhere/x"}, "does not exist"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_is_installed(host: Host, variables: dict[str, Any], words: str) -> None:
+    before = host.state()
+    done = host.run(**variables)
+    assert done.exit_code == 2, done.output
+    assert words in json.dumps([task["result"] for task in done.tasks]), done.output
+    assert "very-secret" not in done.output
+    assert host.state() == before
+
+
+def test_a_foreign_override_file_is_left_alone(host: Host) -> None:
+    _foreign(host.project.folder)
+    before = host.state()
+    try:
+        for mode in ("sidecar", "database"):
+            done = host.run(beat_schedule_mode=mode)
+            assert "was written by somebody else" in done.output
+        assert host.changed(beat_schedule_state="absent") == 0
+        assert host.state() == before
+    finally:
+        (host.project.folder / "compose.override.yml").unlink()
+
+
+def test_a_project_without_a_worker_is_told(host: Host) -> None:
+    host.project.compose("stop", "--timeout=5", "celery_worker")
+    try:
+        before = host.state()
+        done = host.run()
+        assert "No service of the project runs a Celery worker" in done.output
+        assert host.state() == before
+    finally:
+        host.project.compose("up", "--detach", "--wait", "celery_worker")
+
+
+def test_a_sidecar_that_does_not_start_is_taken_back(host: Host) -> None:
+    before = host.state()
+    done = host.run(beat_schedule_application="nowhere")
+    assert done.exit_code == 2
+    assert "nowhere" in done.output
+    assert host.state() == before
+
+
+def test_everything_is_gone(host: Host) -> None:
+    """Runs last: no test has left a container or an image behind."""
+    assert not host.folder.exists()
+    assert "celery_maintenance" not in docker("ps", "--all", "--format={{.Names}}")
