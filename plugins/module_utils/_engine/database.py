@@ -59,11 +59,6 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
 
-    def another(self) -> Database:
-        """Return one more connection to the same database."""
-        url = self._url.render_as_string(hide_password=False)
-        return Database(url, read_only=self._read_only, lock_timeout=self._lock_timeout)
-
     @property
     def name(self) -> str:
         """The database in words: ``PostgreSQL database shop at db:5432``."""

@@ -95,7 +95,7 @@ def _kept_for(table: TablePolicy, status: str, age: timedelta) -> tuple[PurgeRul
             "Write the rules into a policy."
         )
     return tuple(
-        replace(rule, older_than=age) if rule.statuses == (status,) and rule.older_than else rule for rule in rules
+        rule._replace(older_than=age) if rule.statuses == (status,) and rule.older_than else rule for rule in rules
     )
 
 
@@ -106,7 +106,7 @@ def _dead_after(table: TablePolicy, since: str, option: str, age: timedelta) -> 
             f"--{option.replace('_', '-')}: {table.profile.table} has no rule for tasks by the time since they were "
             f"{since}."
         )
-    return tuple(replace(rule, older_than=age) if rule.since == since else rule for rule in rules)
+    return tuple(rule._replace(older_than=age) if rule.since == since else rule for rule in rules)
 
 
 def _vacuum(vacuum: Vacuum, arguments: argparse.Namespace) -> Vacuum:
