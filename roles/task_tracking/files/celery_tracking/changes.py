@@ -68,13 +68,11 @@ class Changes:
                 "progress": None,
             }
             return row
-        if at < row["created_at"]:
-            row["created_at"] = at
+        row["created_at"] = min(row["created_at"], at)
+        row["retries"] = max(row["retries"], retries or 0)
         if order >= row["status_order"]:
             row["status"], row["status_order"] = clean(status, _MOST_STATUS), order
             row["error_message"] = row["completed_at"] = None
-            if retries is not None:
-                row["retries"] = retries
         return row
 
     def _describe(self, row: Row, task_id: str, at: Any, described: tuple[Any, ...]) -> None:
@@ -105,8 +103,10 @@ class Changes:
         order = _PER_ATTEMPT * retries + _RANKS["STARTED"]
         row = self._task(task_id, name, at, order, "STARTED", retries)
         self._describe(row, task_id, at, described)
+        # Of several attempts, the latest.
+        row["started_at"] = max(row["started_at"] or at, at)
         if row["status_order"] == order:
-            row["started_at"], row["worker_name"] = at, self._worker
+            row["worker_name"] = self._worker
         self._attempt(task_id, retries, "STARTED", started=at)
 
     def _finished(

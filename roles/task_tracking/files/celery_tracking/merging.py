@@ -32,8 +32,8 @@ class Merge(NamedTuple):
 
 def merges(dialect: str) -> tuple[Merge, Merge, Merge, Merge]:
     """Return those of tasks, metadata, attempts and results."""
-    smaller = sa.func.min if dialect == "sqlite" else sa.func.least
-    return _tasks(smaller), _metadata(smaller), _attempts(), _results()
+    smaller, greater = (sa.func.min, sa.func.max) if dialect == "sqlite" else (sa.func.least, sa.func.greatest)
+    return _tasks(smaller, greater), _metadata(smaller), _attempts(), _results()
 
 
 def upsert(dialect: str, merge: Merge, names: list[str], rows: Any = None) -> Any:
@@ -56,7 +56,7 @@ def upsert(dialect: str, merge: Merge, names: list[str], rows: Any = None) -> An
     )
 
 
-def _tasks(smaller: Any) -> Merge:
+def _tasks(smaller: Any, greater: Any) -> Merge:
     old = task_logs.c
 
     def is_later(new: Any) -> Expression:
@@ -65,21 +65,23 @@ def _tasks(smaller: Any) -> Merge:
     def of_the_later(name: str) -> Value:
         return lambda new: sa.case((is_later(new), new[name]), else_=old[name])
 
-    def of_the_later_that_has_one(name: str) -> Value:
-        return lambda new: sa.case(
-            (is_later(new), sa.func.coalesce(new[name], old[name])), else_=sa.func.coalesce(old[name], new[name])
-        )
-
     return Merge(
         task_logs,
         ("task_id",),
         {
             **{name: of_the_later(name) for name in ("status", "error_message", "completed_at")},
-            **{name: of_the_later_that_has_one(name) for name in ("started_at", "worker_name")},
+            # Where one of the two is unknown, most databases know the greater as little.
+            "started_at": lambda new: greater(
+                sa.func.coalesce(new.started_at, old.started_at), sa.func.coalesce(old.started_at, new.started_at)
+            ),
+            "worker_name": lambda new: sa.case(
+                (is_later(new), sa.func.coalesce(new.worker_name, old.worker_name)),
+                else_=sa.func.coalesce(old.worker_name, new.worker_name),
+            ),
             **{name: _first(old, name) for name in ("args", "kwargs")},
             **{name: _last(old, name) for name in ("progress_state", "progress")},
             "created_at": lambda new: smaller(old.created_at, new.created_at),
-            "retries": lambda new: sa.case((new.retries > old.retries, new.retries), else_=old.retries),
+            "retries": lambda new: greater(new.retries, old.retries),
             "status_order": of_the_later("status_order"),
         },
     )
