@@ -15,11 +15,11 @@ from kombu.utils.json import dumps  # type: ignore[import-untyped]
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]
-    def _put(self, queue: str, payload: Any, **_options: Any) -> None:
+    def _put(self, queue: Any, payload: Any, **_options: Any) -> None:  # type: ignore[override]
         name = f"{time.monotonic_ns():020}_{uuid.uuid4()}.{queue}.msg"
         path = os.path.join(self.data_folder_out, name)
         with open(f"{path}.part", "w", encoding="utf-8") as file:
-            file.write(dumps(payload))
+            file.write(dumps(payload))  # type: ignore[no-untyped-call]
         os.replace(f"{path}.part", path)
 
 

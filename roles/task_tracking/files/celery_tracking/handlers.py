@@ -185,6 +185,7 @@ def _describe(exception: Any) -> str:
 
 def _harmless(receiver: Callable[..., None]) -> Callable[..., None]:
     """Whatever goes wrong in here, it is told once and is no task's concern."""
+    told = False
 
     @functools.wraps(receiver)
     def receive(**arguments: Any) -> None:
@@ -196,5 +197,4 @@ def _harmless(receiver: Callable[..., None]) -> Callable[..., None]:
                 told = True
                 _log.warning("%s failed; further failures are not logged.", receiver.__name__, exc_info=True)
 
-    told = False
     return receive

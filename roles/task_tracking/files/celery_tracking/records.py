@@ -55,10 +55,9 @@ def unpack(data: bytes) -> Record:
 def _plain(field: Any) -> Field:
     if field is None:
         return None
-    for kind in (str, int, float):
-        if isinstance(field, kind):
-            return kind.__new__(kind, field)
-    return str(field)
+    if isinstance(field, int):
+        return int(field)
+    return float(field) if isinstance(field, float) else str(field)
 
 
 def text_of(value: Any) -> str | None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -151,7 +152,9 @@ def _missing(connection: sa.engine.Connection) -> list[sa.schema.DDLElement]:
             continue
         columns = {column["name"] for column in inspector.get_columns(table.name)}
         steps.extend(_add_column(connection, column) for column in table.columns if column.name not in columns)
-        found = [one["column_names"] for one in inspector.get_indexes(table.name) if one["unique"]]
+        found: list[Sequence[str | None]] = [
+            one["column_names"] for one in inspector.get_indexes(table.name) if one["unique"]
+        ]
         found += [one["column_names"] for one in inspector.get_unique_constraints(table.name)]
         names = {one["name"] for one in inspector.get_indexes(table.name)}
         for index in _indexes(table):
@@ -169,4 +172,4 @@ def _add_column(connection: sa.engine.Connection, column: sa.Column[object]) -> 
     definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
     # DDL takes % for the beginning of a parameter.
     text = f"ALTER TABLE {quote.format_table(column.table)} ADD COLUMN {definition}"
-    return sa.schema.DDL(text.replace("%", "%%"))
+    return sa.schema.DDL(text.replace("%", "%%"))  # type: ignore[no-untyped-call]
