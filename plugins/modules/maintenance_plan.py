@@ -156,10 +156,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
-    CeleryProcess,
-    celery_processes,
-)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import Project
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose_files import ProjectFiles
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.drivers import kind_of
@@ -167,7 +163,6 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors imp
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_schedule import parse_schedule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import (
     POLICY_NAME,
-    SIDECAR,
     Sources,
     in_workers,
     sidecar,
@@ -176,6 +171,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenanc
     examine_container,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.policy import parse_policy
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.workers import find_workers
 
 
 def work(params: dict[str, Any]) -> dict[str, Any]:
@@ -216,25 +212,6 @@ def work(params: dict[str, Any]) -> dict[str, Any]:
         "gid": found.gid,
         "entries": [asdict(entry) for entry in schedule.entries],
     }
-
-
-def find_workers(project: Project, service: str | None) -> list[CeleryProcess]:
-    """Return the application's workers that run; the service that is named is one, whatever its command."""
-    containers = [one for one in project.containers if one.state == "running" and one.service != SIDECAR]
-    there = ", ".join(sorted({one.service for one in containers})) or "none"
-    processes = {process.container.identifier: process for process in celery_processes(containers)}
-    if service:
-        named = [one for one in containers if one.service == service]
-        if not named:
-            raise UsageError(f"No container of service {service} runs in the project. Services that run: {there}.")
-        return [processes.get(one.identifier) or CeleryProcess(one, None, frozenset({"worker"}), None) for one in named]
-    workers = [one for one in processes.values() if "worker" in one.roles]
-    if not workers:
-        raise UsageError(
-            f"No service of the project runs a Celery worker, by its command. Services that run: {there}. "
-            "Name it in celery_worker_service."
-        )
-    return workers
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from .maintenance_schedule import Schedule
 
 SIDECAR = "celery_maintenance"
 DEFAULT_QUEUE = "maintenance"
-_TOP = "/opt/fleetops-celery"
-_PACKAGE, _PLUGIN, _POLICY = f"{_TOP}/maintenance.pyz", f"{_TOP}/plugin", f"{_TOP}/policy"
+INSIDE = "/opt/fleetops-celery"  #: where our files are in a container
+_PACKAGE, _PLUGIN, _POLICY = f"{INSIDE}/maintenance.pyz", f"{INSIDE}/plugin", f"{INSIDE}/policy"
 POLICY_NAME = "policy.json"
 _READY = "/tmp/celery-maintenance-ready"  # in the container; celery_maintenance.app makes it
 
@@ -68,7 +68,7 @@ def sidecar(base: CeleryProcess, application: str, compose_file: str, schedule: 
     if container.name != f"{container.project}-{container.service}-{container.number}":
         definition["container_name"] = f"{container.name}_maintenance"
     definition["environment"]["CELERY_MAINTENANCE_SIDECAR"] = json.dumps(settings, sort_keys=True)
-    return {SIDECAR: _literal(definition)}
+    return {SIDECAR: literal(definition)}
 
 
 def in_workers(workers: Sequence[CeleryProcess], sources: Sources) -> Services:
@@ -80,32 +80,35 @@ def in_workers(workers: Sequence[CeleryProcess], sources: Sources) -> Services:
     services = {}
     for container in {worker.container.service: worker.container for worker in workers}.values():
         definition = _additions(container, sources, [_PACKAGE, _PLUGIN])
-        definition["volumes"].append(_mount(sources.plugin_folder, _PLUGIN))
-        services[container.service] = _literal(definition)
+        definition["volumes"].append(mount(sources.plugin_folder, _PLUGIN))
+        services[container.service] = literal(definition)
     return services
 
 
 def _additions(container: Container, sources: Sources, path: list[str]) -> dict[str, Any]:
-    own = [
-        part for part in container.environment.get("PYTHONPATH", "").split(":") if part and not part.startswith(_TOP)
-    ]
-    archive = [_mount(sources.archive, sources.archive, read_only=False)] if sources.archive else []
+    archive = [mount(sources.archive, sources.archive, read_only=False)] if sources.archive else []
     return {
         "environment": {
-            "PYTHONPATH": ":".join([*path, *own]),
+            "PYTHONPATH": python_path(container, path),
             "CELERY_MAINTENANCE_POLICY": f"{_POLICY}/{POLICY_NAME}",
         },
         "volumes": [
             # A file: a container keeps the one that it has begun with, which Python goes on reading.
-            _mount(sources.package, _PACKAGE),
+            mount(sources.package, _PACKAGE),
             # A folder: the next task finds the policy that has taken its place.
-            _mount(sources.policy_folder, _POLICY),
+            mount(sources.policy_folder, _POLICY),
             *archive,
         ],
     }
 
 
-def _mount(source: str, target: str, *, read_only: bool = True) -> dict[str, Any]:
+def python_path(container: Container, ours: Sequence[str]) -> str:
+    """Return *container*'s PYTHONPATH with *ours* before what it has of its own."""
+    there = container.environment.get("PYTHONPATH", "").split(":")
+    return ":".join([*ours, *(part for part in there if part and not part.startswith(INSIDE))])
+
+
+def mount(source: str, target: str, *, read_only: bool = True) -> dict[str, Any]:
     return {
         "type": "bind",
         "source": source,
@@ -141,10 +144,10 @@ def _up_to_celery(words: Sequence[str]) -> list[str]:
     return []
 
 
-def _literal(value: Any) -> Any:
+def literal(value: Any) -> Any:
     """Return *value* so that Compose fills in nothing."""
     if isinstance(value, dict):
-        return {key: _literal(one) for key, one in value.items()}
+        return {key: literal(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_literal(one) for one in value]
+        return [literal(one) for one in value]
     return value.replace("$", "$$") if isinstance(value, str) else value

@@ -7,7 +7,7 @@
 =================================== ==================================================================================
 ``CELERY_TRACKING``                 ``all`` tasks (default), only ``critical`` ones, or ``off``
 ``CELERY_TRACKING_DATABASE_URL``    where to write, as a SQLAlchemy URL
-``CELERY_TRACKING_DATABASE_FILE``   a file with that URL, where the one above is not set
+``CELERY_TRACKING_DATABASE_FILE``   a file with that URL, or a policy that has it, where the one above is not set
 ``CELERY_TRACKING_TASKS``           names or patterns (``*``) of critical tasks, separated by commas
 ``CELERY_TRACKING_ARGUMENTS``       ``off`` leaves out arguments and results
 ``CELERY_TRACKING_QUEUE_INTERVAL``  seconds between two looks at the queues' lengths; 0 for none
@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,10 +72,12 @@ def database_url(environment: Mapping[str, str] = os.environ) -> str:
         raise SettingsError(f"neither {PREFIX}_DATABASE_URL nor {PREFIX}_DATABASE_FILE is set")
     try:
         url = Path(path).read_text(encoding="utf-8").strip()
+        if url.startswith("{"):
+            url = str(json.loads(url).get("database_url") or "")
     except (OSError, ValueError) as error:
         raise SettingsError(f"{PREFIX}_DATABASE_FILE cannot be read: {error}") from None
     if not url:
-        raise SettingsError(f"{PREFIX}_DATABASE_FILE {path} is empty")
+        raise SettingsError(f"{PREFIX}_DATABASE_FILE {path} has no URL")
     return url
 
 
