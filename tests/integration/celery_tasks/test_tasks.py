@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.applications import Application, MaintenanceWorker, maintenance_path
+from support.applications import Application
 from support.command import write_policy
+from support.maintenance import MaintenanceWorker, maintenance_path
 from support.servers import Database
 from support.tables import (
     Ago,

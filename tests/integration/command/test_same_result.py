@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.applications import Application, MaintenanceWorker
+from support.applications import Application
 from support.command import run_command, write_policy
+from support.maintenance import MaintenanceWorker
 from support.running import PlaybookRun
 from support.servers import Database
 from support.tables import (

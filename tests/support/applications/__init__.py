@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from .application import Application, ReadResult
 from .beat import RunningBeat
-from .maintenance import MaintenanceWorker, maintenance_path
 from .worker import WorkerIds, run_worker
 
 __all__ = [
     "Application",
-    "MaintenanceWorker",
     "ReadResult",
     "RunningBeat",
     "WorkerIds",
-    "maintenance_path",
     "run_worker",
 ]

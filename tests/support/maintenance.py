@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..command import command_file
-from ..running import CHECKOUT
-from .application import Application
+from .applications import Application
+from .command import command_file
+from .running import CHECKOUT
 
 _READY = " ready."
 # In a fresh process of the application: sends the task and prints what it returned, or how it failed.
