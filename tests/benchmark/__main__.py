@@ -5,7 +5,8 @@
 
 `make bench ARGS='--deployments 10'` measures migrate and doctor instead, on so many Compose projects;
 `make bench ARGS=--mariadb` the purge on MariaDB, against pt-archiver, which is part of the whole too;
-`make bench ARGS=--growth` how the purge's time grows up to ten million rows; that needs 25 GB of disk.
+`make bench ARGS=--growth` how the purge's time grows up to ten million rows; that needs 25 GB of disk;
+`make bench ARGS=--tracking` what the recorder of the role task_tracking costs a worker; that needs Docker.
 
 Ratios are what counts; times differ from machine to machine, and mean little on one that is busy. Nothing here fails
 because of a number: the table says which targets are met.
@@ -36,6 +37,7 @@ import records
 import report
 import sqlalchemy
 import subjects
+import tracking
 from server import DurablePostgreSQL
 from support.docker import docker
 from support.missing import MissingPart
@@ -47,6 +49,7 @@ LISTENED_ROWS = 200_000
 MEMORY_ROWS = (100_000, 1_000_000)
 SMALL_TABLE = 1_000
 GROWTH_ROWS = (100_000, 1_000_000, 10_000_000)
+TRACKED_TASKS = 40_000
 
 
 def _options() -> argparse.Namespace:
@@ -57,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--deployments", type=int, metavar="NUMBER", help="measure on running deployments, only")
     parser.add_argument("--mariadb", action="store_true", help="measure on MariaDB, only")
     parser.add_argument("--growth", action="store_true", help=f"measure growth over {GROWTH_ROWS} rows, only")
+    parser.add_argument("--tracking", action="store_true", help="measure the recorder, only")
     return parser.parse_args()
 
 
@@ -116,6 +120,13 @@ def _on_mariadb(server: mariadb.DurableMariaDB, options: argparse.Namespace) -> 
         yield from mariadb.purging(server, template, rows, options.rounds)
 
 
+def _on_docker(options: argparse.Namespace) -> Iterator[report.Line]:
+    if options.deployments:
+        yield from deployments.measure(options.deployments, options.rounds)
+    if options.tracking:
+        yield from tracking.measure(TRACKED_TASKS // 20 if options.quick else TRACKED_TASKS, options.rounds)
+
+
 def _told(lines: Iterator[report.Line]) -> list[report.Line]:
     """Tell each line when it is known."""
     told = []
@@ -130,10 +141,10 @@ def main() -> int:
     began = time.monotonic()
     load = os.getloadavg()[0]
     try:
-        if options.deployments:
+        if options.deployments or options.tracking:
             docker_engine.start()
             version = "Docker " + docker("version", "--format={{.Server.Version}}").strip()
-            table = report.table(_told(deployments.measure(options.deployments, options.rounds)))
+            table = report.table(_told(_on_docker(options)))
         else:
             versions, lines = [], []
             if not options.mariadb:
