@@ -15,28 +15,11 @@ author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:
   - fleetops.celery._attributes.host
+  - fleetops.celery._project
+  - fleetops.celery._project.plan
 options:
   compose:
-    description: The Compose project. It must run.
-    type: dict
     required: true
-    suboptions:
-      project_dir:
-        description: The folder of its Compose file.
-        type: path
-        required: true
-      project_name:
-        description: Its name, where several run from that folder.
-        type: str
-      database_service:
-        description: The service of the database, where several could be it.
-        type: str
-      app_service:
-        description: A service whose environment has the database's URL, where the database's own has no credentials.
-        type: str
-      docker_cli:
-        description: The C(docker) command, where it is not in the search path.
-        type: path
   mode:
     description:
       - With V(sidecar) one more service runs the tasks, from the application's image.
@@ -44,9 +27,6 @@ options:
     type: str
     choices: [sidecar, database]
     default: sidecar
-  worker_service:
-    description: The service of the application's worker, where it is not recognised by its command.
-    type: str
   application:
     description: The application, as C(celery -A) takes it, where the worker's command does not name it.
     type: str
@@ -81,18 +61,10 @@ options:
   priority:
     description: The priority of their messages, from V(0) to V(10).
     type: int
-  database_url:
-    description:
-      - The URL of the database as the project's containers reach it. That of the project's own database where not given.
-    type: str
   policy:
     description: The policy, whose keys are the variables of the role P(fleetops.celery.cleanup#role) without their prefix.
     type: dict
     default: {}
-  folder:
-    description: The folder on the host for the package and the policy of this deployment.
-    type: path
-    required: true
 seealso:
   - module: fleetops.celery.compose_override
   - module: fleetops.celery.maintenance_policy
@@ -155,11 +127,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import Project
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose_files import ProjectFiles
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.drivers import kind_of
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError, UsageError
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import UsageError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_schedule import parse_schedule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import (
     POLICY_NAME,
@@ -172,13 +143,13 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenanc
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.policy import parse_policy
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.workers import find_workers
+from ansible_collections.fleetops.celery.plugins.module_utils._project import run_plan
 
 
-def work(params: dict[str, Any]) -> dict[str, Any]:
+def work(params: dict[str, Any], project: Project) -> dict[str, Any]:
     schedule = parse_schedule(
         params["schedule"], timezone=params["timezone"], queue=params["queue"], priority=params["priority"]
     )
-    project = Project(params["compose"])
     url = params["database_url"] or project.database_url(inside=True)
     policy = parse_policy({**params["policy"], "database_url": url})
     workers = find_workers(project, params["worker_service"])
@@ -216,21 +187,9 @@ def work(params: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     text, needed = {"type": "str"}, {"type": "str", "required": True}
-    module = AnsibleModule(
-        argument_spec={
-            "compose": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "project_dir": {"type": "path", "required": True},
-                    "project_name": text,
-                    "database_service": text,
-                    "app_service": text,
-                    "docker_cli": {"type": "path"},
-                },
-            },
+    run_plan(
+        {
             "mode": {"type": "str", "default": "sidecar", "choices": ["sidecar", "database"]},
-            "worker_service": text,
             "application": text,
             "schedule": {
                 "type": "list",
@@ -241,17 +200,10 @@ def main() -> None:
             "timezone": {"type": "str", "default": "UTC"},
             "queue": text,
             "priority": {"type": "int"},
-            "database_url": {"type": "str", "no_log": True},
             "policy": {"type": "dict", "default": {}},
-            "folder": {"type": "path", "required": True},
         },
-        supports_check_mode=True,
+        work,
     )
-    try:
-        result = work(module.params)
-    except CleanupError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

@@ -15,33 +15,12 @@ author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:
   - fleetops.celery._attributes.host
+  - fleetops.celery._project
 options:
   path:
     description: The file. Its folder is made for that user alone.
     type: path
     required: true
-  compose:
-    description: The Compose project whose database it is, as in M(fleetops.celery.maintenance_plan).
-    type: dict
-    suboptions:
-      project_dir:
-        description: The folder of its Compose file.
-        type: path
-      project_name:
-        description: Its name.
-        type: str
-      database_service:
-        description: The service of the database, where several could be it.
-        type: str
-      app_service:
-        description: A service whose environment has the database's URL, where the database's own has no credentials.
-        type: str
-      docker_cli:
-        description: The C(docker) command, where it is not in the search path.
-        type: path
-  database_url:
-    description: The URL of the database as the containers reach it, where it is not the project's own.
-    type: str
   policy:
     description: The policy, whose keys are the variables of the role P(fleetops.celery.cleanup#role) without their prefix.
     type: dict
@@ -90,6 +69,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import Project
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.policy import parse_policy
+from ansible_collections.fleetops.celery.plugins.module_utils._project import PROJECT
 
 _HIDDEN = "********"
 
@@ -156,21 +136,10 @@ def _shown(document: dict[str, Any] | None) -> str:
 
 
 def main() -> None:
-    text = {"type": "str"}
     module = AnsibleModule(
         argument_spec={
+            **PROJECT,
             "path": {"type": "path", "required": True},
-            "compose": {
-                "type": "dict",
-                "options": {
-                    "project_dir": {"type": "path"},
-                    "project_name": text,
-                    "database_service": text,
-                    "app_service": text,
-                    "docker_cli": {"type": "path"},
-                },
-            },
-            "database_url": {"type": "str", "no_log": True},
             "policy": {"type": "dict", "default": {}},
             "uid": {"type": "int"},
             "gid": {"type": "int"},

@@ -16,31 +16,11 @@ author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:
   - fleetops.celery._attributes.host
+  - fleetops.celery._project
+  - fleetops.celery._project.plan
 options:
   compose:
-    description: The Compose project. It must run.
-    type: dict
     required: true
-    suboptions:
-      project_dir:
-        description: The folder of its Compose file.
-        type: path
-        required: true
-      project_name:
-        description: Its name, where several run from that folder.
-        type: str
-      database_service:
-        description: The service of the database, where several could be it.
-        type: str
-      app_service:
-        description: A service whose environment has the database's URL, where the database's own has no credentials.
-        type: str
-      docker_cli:
-        description: The C(docker) command, where it is not in the search path.
-        type: path
-  worker_service:
-    description: The service of the application's worker, where it is not recognised by its command.
-    type: str
   services:
     description: The other services that send tasks. Those with a worker's image where empty.
     type: list
@@ -64,14 +44,6 @@ options:
     description: Seconds between two looks at the lengths of the queues; V(0) for none.
     type: int
     default: 60
-  database_url:
-    description:
-      - The URL of the database as the project's containers reach it. That of the project's own database where not given.
-    type: str
-  folder:
-    description: The folder on the host for the package and the database's URL.
-    type: path
-    required: true
 seealso:
   - module: fleetops.celery.compose_override
 """
@@ -114,20 +86,19 @@ gid:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import Project
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.drivers import kind_of
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError, UsageError
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import UsageError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_surroundings import (
     examine_container,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.tracking_services import tracked
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.workers import find_senders, find_workers
+from ansible_collections.fleetops.celery.plugins.module_utils._project import run_plan
 
 
-def work(params: dict[str, Any]) -> dict[str, Any]:
+def work(params: dict[str, Any], project: Project) -> dict[str, Any]:
     settings = _settings(params)
-    project = Project(params["compose"])
     url = params["database_url"] or project.database_url(inside=True)
     workers = find_workers(project, params["worker_service"])
     by_service = {worker.container.service: worker.container for worker in workers}
@@ -166,37 +137,17 @@ def _settings(params: dict[str, Any]) -> dict[str, str]:
 
 
 def main() -> None:
-    text = {"type": "str"}
     names = {"type": "list", "elements": "str", "default": []}
-    module = AnsibleModule(
-        argument_spec={
-            "compose": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "project_dir": {"type": "path", "required": True},
-                    "project_name": text,
-                    "database_service": text,
-                    "app_service": text,
-                    "docker_cli": {"type": "path"},
-                },
-            },
-            "worker_service": text,
+    run_plan(
+        {
             "services": names,
             "mode": {"type": "str", "default": "all", "choices": ["all", "critical"]},
             "tasks": names,
             "arguments": {"type": "bool", "default": True},
             "queue_interval": {"type": "int", "default": 60},
-            "database_url": {"type": "str", "no_log": True},
-            "folder": {"type": "path", "required": True},
         },
-        supports_check_mode=True,
+        work,
     )
-    try:
-        result = work(module.params)
-    except CleanupError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

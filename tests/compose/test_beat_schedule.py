@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,68 +13,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from support.docker import ComposeProject, Images, docker, up
-from support.running import PlaybookRun, run_playbook
+from support.docker import ComposeProject, Images, RoleHost, docker, without_root
 from support.tables import fill
 from support.tables.rows import TASK_RESULT, task_results
 
 MINUTELY = [{"name": "tidy", "task": "run_policy", "crontab": "* * * * *"}]
-PLAYBOOK = """\
----
-- name: Schedule
-  hosts: all
-  gather_facts: false
-  roles: [fleetops.celery.beat_schedule]
-"""
 
 
 @pytest.fixture(scope="module")
 def kept(images: Images) -> Iterator[ComposeProject]:
-    with up(f"kept-{os.getpid()}", images, services=["db"], one_file=True) as project:
-        path = project.folder / "compose.yml"
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        # The sidecar has the same user, who must be able to read the policy.
-        document["services"]["celery_worker"].update(user="1000:1000", tmpfs=["/run:uid=1000"])
-        path.write_text(yaml.safe_dump(document), encoding="utf-8")
-        project.start()
+    # The sidecar has the worker's user, who must be able to read the policy.
+    with without_root("kept", images) as project:
         yield project
 
 
-class Host:
-    """The project as a host of an inventory, with the role's variables."""
-
-    def __init__(self, project: ComposeProject, scratch: Path) -> None:
-        self.project = project
-        self.folder = Path("/opt/fleetops-celery/deployments") / project.name
-        self._playbook, self._inventory = scratch / "schedule.yml", scratch / "hosts.json"
-        self._playbook.write_text(PLAYBOOK, encoding="utf-8")
-
-    def run(self, *, check: bool = False, diff: bool = False, **variables: Any) -> PlaybookRun:
-        host = {"ansible_connection": "local", "celery_compose_project_dir": str(self.project.folder), **variables}
-        self._inventory.write_text(json.dumps({"all": {"hosts": {self.project.name: host}}}), encoding="utf-8")
-        return run_playbook(self._playbook, self._inventory, check=check, diff=diff)
-
-    def changed(self, **options: Any) -> int:
-        """How many tasks changed something."""
-        done = self.run(**options)
-        assert done.exit_code == 0, done.output
-        assert self.project.password not in done.output
-        return done.recap[self.project.name]["changed"]
-
+class Host(RoleHost):
     def state(self) -> dict[str, Any]:
         """Everything that the role touches."""
         return {
-            "files": {path.name: path.read_text() for path in self.project.folder.glob("compose*")},
-            "installed": sorted(str(path) for path in self.folder.rglob("*")) if self.folder.exists() else None,
+            **self.files(),
             "containers": sorted(self.project.compose("ps", "--quiet").split()),
             "schedule": self.project.schedule(),
         }
 
+    def refused(self, words: str, **variables: Any) -> None:
+        before = self.state()
+        super().refused(words, **variables)
+        assert self.state() == before
+
 
 @pytest.fixture
 def host(kept: ComposeProject, tmp_path: Path) -> Iterator[Host]:
-    host = Host(kept, tmp_path)
+    host = Host(kept, tmp_path, "fleetops.celery.beat_schedule")
     yield host
     if host.folder.exists():
         # A test has failed; the next one begins anew.
@@ -120,8 +89,8 @@ def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host
     after = host.state()
     assert set(after["containers"]) > set(before["containers"])
     assert after["schedule"] == before["schedule"]
-    assert after["files"]["compose.yml"] == before["files"]["compose.yml"]
-    assert project.password not in after["files"]["compose.override.yml"]
+    assert after["project"]["compose.yml"] == before["files"]["compose.yml"]
+    assert project.password not in after["project"]["compose.override.yml"]
     policy = host.folder / "policy" / "policy.json"
     assert (policy.stat().st_mode & 0o777, policy.stat().st_uid) == (0o600, 1000)
     assert (policy.parent.stat().st_mode & 0o777, policy.parent.stat().st_uid) == (0o700, 1000)
@@ -211,10 +180,6 @@ def test_rows_in_the_database_are_run_by_the_workers_of_the_application(host: Ho
     assert host.changed(beat_schedule_state="absent", **options) == 0
 
 
-def _foreign(folder: Path) -> None:
-    (folder / "compose.override.yml").write_text("services: {}\n", encoding="utf-8")
-
-
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -237,44 +202,28 @@ def _foreign(folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_installed(host: Host, variables: dict[str, Any], words: str) -> None:
-    before = host.state()
-    done = host.run(**variables)
-    assert done.exit_code == 2, done.output
-    assert words in json.dumps([task["result"] for task in done.tasks]), done.output
-    assert "very-secret" not in done.output
-    assert host.state() == before
+    host.refused(words, **variables)
 
 
 def test_a_foreign_override_file_is_left_alone(host: Host) -> None:
-    _foreign(host.project.folder)
-    before = host.state()
-    try:
+    with host.foreign_override_file():
         for mode in ("sidecar", "database"):
-            done = host.run(beat_schedule_mode=mode)
-            assert "was written by somebody else" in done.output
+            host.refused("was written by somebody else", beat_schedule_mode=mode)
+        before = host.state()
         assert host.changed(beat_schedule_state="absent") == 0
         assert host.state() == before
-    finally:
-        (host.project.folder / "compose.override.yml").unlink()
 
 
 def test_a_project_without_a_worker_is_told(host: Host) -> None:
     host.project.compose("stop", "--timeout=5", "celery_worker")
     try:
-        before = host.state()
-        done = host.run()
-        assert "No service of the project runs a Celery worker" in done.output
-        assert host.state() == before
+        host.refused("No service of the project runs a Celery worker")
     finally:
         host.project.compose("up", "--detach", "--wait", "celery_worker")
 
 
 def test_a_sidecar_that_does_not_start_is_taken_back(host: Host) -> None:
-    before = host.state()
-    done = host.run(beat_schedule_application="nowhere")
-    assert done.exit_code == 2
-    assert "nowhere" in done.output
-    assert host.state() == before
+    host.refused("nowhere", beat_schedule_application="nowhere")
 
 
 def test_everything_is_gone(host: Host) -> None:

@@ -10,5 +10,16 @@ from .images import Images, provide_images
 from .project_files import make_files
 from .projects import ComposeProject, up
 from .recorder import DockerRecorder
+from .role_host import RoleHost, without_root
 
-__all__ = ["ComposeProject", "DockerRecorder", "Images", "docker", "make_files", "provide_images", "up"]
+__all__ = [
+    "ComposeProject",
+    "DockerRecorder",
+    "Images",
+    "RoleHost",
+    "docker",
+    "make_files",
+    "provide_images",
+    "up",
+    "without_root",
+]
