@@ -59,6 +59,7 @@ def _result(check: bool, stopped: bool = False, estimated: bool = False, note: s
         strategy="batches",
         strategy_reason=None,
         cautions=[],
+        cleared=[],
     )
 
 
