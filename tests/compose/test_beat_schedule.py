@@ -89,7 +89,7 @@ def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host
     after = host.state()
     assert set(after["containers"]) > set(before["containers"])
     assert after["schedule"] == before["schedule"]
-    assert after["project"]["compose.yml"] == before["files"]["compose.yml"]
+    assert after["project"]["compose.yml"] == before["project"]["compose.yml"]
     assert project.password not in after["project"]["compose.override.yml"]
     policy = host.folder / "policy" / "policy.json"
     assert (policy.stat().st_mode & 0o777, policy.stat().st_uid) == (0o600, 1000)
@@ -107,7 +107,7 @@ def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host
     print(f"sidecar after a run: {worked:.0f} MiB")
     assert 10 < worked < 120
     logs = project.compose("logs", "--no-color", "celery_maintenance")
-    assert "Deleted" in logs
+    assert f"{TASK_RESULT}: deleted" in logs
     assert project.password not in logs
     assert "Traceback" not in logs
 

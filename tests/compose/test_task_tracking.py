@@ -41,7 +41,7 @@ def test_a_project_records_what_its_tasks_do(host: RoleHost) -> None:
 
     assert host.changed(diff=True) > 0
     after = host.files()
-    assert after["project"]["compose.yml"] == before["files"]["compose.yml"]
+    assert after["project"]["compose.yml"] == before["project"]["compose.yml"]
     assert project.password not in after["project"]["compose.override.yml"]
     services = json.loads(after["project"]["compose.override.yml"].partition("\n")[2])["services"]
     assert set(services) == TRACKED
