@@ -60,10 +60,11 @@ def test_a_project_records_what_its_tasks_do(host: RoleHost) -> None:
     assert name == "apps.scheduler.tasks.crawl"
     assert worker.startswith("celery@")
     # The sender's record and the worker's are of one task.
-    ((queue,),) = database.execute(
-        f"SELECT m.queue FROM task_metadata m JOIN task_logs t ON t.id = m.task_id WHERE t.task_id = '{task}'"
+    sent = (
+        "SELECT m.queue_name FROM task_metadata m JOIN task_logs t ON t.id = m.task_id "
+        f"WHERE t.task_id = '{task}' AND m.origin IS NOT NULL"
     )
-    assert queue
+    wait_until(lambda: [row[0] for row in database.execute(sent)] == ["celery"], 30)
     (online,) = database.execute("SELECT count(*) FROM worker_status WHERE status = 'ONLINE'")
     assert online == (1,)
 
