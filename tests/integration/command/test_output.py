@@ -53,9 +53,9 @@ def test_a_bar_on_a_terminal(shop: Database, tmp_path: Path) -> None:
     # The first thing is to take the place, the last to give it back.
     assert (bars[0], bars[-1]) == ("", "")
     bars = bars[1:-1]
-    assert all(len(bar) < 70 for bar in bars)
+    assert all(len(one) < 70 for one in bars)
     assert bars[0].startswith(f"[{'.' * 24}] {TASK_RESULT}: 0 of ")
-    assert any(re.match(r"\[#{8}\.{16}\] ", bar) for bar in bars)
+    assert any(re.match(r"\[#{8}\.{16}\] ", one) for one in bars)
     assert "\033" not in out
 
 

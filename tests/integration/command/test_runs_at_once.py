@@ -44,6 +44,8 @@ def _slow_run(database: Database, folder: Path) -> Iterator[subprocess.Popen[str
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # As on a terminal, however the tests were started: what runs in a shell's background ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         wait_until(lambda: database.count(TASK_RESULT) < 200)

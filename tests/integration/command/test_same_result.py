@@ -91,7 +91,7 @@ def _lines(lines: list[str]) -> list[str]:
 def test_role_command_and_task(
     make_database: Callable[..., Database], run_playbook: Callable[..., PlaybookRun], tmp_path: Path, check: bool
 ) -> None:
-    by_role, by_command, by_task = (make_database(_rows) for _ in range(3))
+    by_role, by_command, by_task = (make_database(_rows) for _number in range(3))
     inventory = tmp_path / "hosts.json"
     host = {"ansible_connection": "local", "celery_database_url": by_role.url}
     inventory.write_text(json.dumps({"all": {"hosts": {"shop": host}}}))

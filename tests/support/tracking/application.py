@@ -15,8 +15,9 @@ from typing import Any
 from celery import Celery  # type: ignore[import-untyped]
 from celery.exceptions import Ignore, Reject  # type: ignore[import-untyped]
 
-from . import broker as broker
+from . import broker
 
+broker.register()
 FOLDER = Path(os.environ["TRACKED_FOLDER"])
 JOURNAL = FOLDER / "journal"
 

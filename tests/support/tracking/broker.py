@@ -28,4 +28,6 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
     driver_type = "folder"
 
 
-TRANSPORT_ALIASES["folder"] = f"{__name__}:Transport"
+def register() -> None:
+    """Let `folder://localhost` be the URL of such a broker."""
+    TRANSPORT_ALIASES["folder"] = f"{__name__}:Transport"

@@ -10,7 +10,7 @@ The functions below read what was recorded, and delete what is old.
 
 from __future__ import annotations
 
-from . import libraries as libraries  # before anything that needs SQLAlchemy
+from . import libraries  # before anything that needs SQLAlchemy
 from .start import start
 from .statistics import (
     cleanup_old_records,
@@ -26,6 +26,7 @@ __all__ = [
     "get_realtime_status",
     "get_running_tasks",
     "get_task_statistics",
+    "libraries",
 ]
 
 start()

@@ -53,7 +53,7 @@ class Buffer:
 
     def take(self, most: int) -> list[bytes]:
         with self._lock:
-            taken = [self._records.popleft() for _ in range(min(most, len(self._records)))]
+            taken = [self._records.popleft() for _number in range(min(most, len(self._records)))]
             self._bytes -= sum(map(len, taken)) + _OVERHEAD * len(taken)
             if not self._records:
                 self._filled.clear()

@@ -189,7 +189,7 @@ _COLLECT: dict[int, Any] = {
 
 def clean(text: Any, most: int = 1 << 16) -> Any:
     """What every database takes: no NUL, no half of a character, no more than there is room for."""
-    if not text or type(text) is not str:
+    if not text or not isinstance(text, str):
         return text
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")

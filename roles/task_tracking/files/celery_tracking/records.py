@@ -64,9 +64,10 @@ def text_of(value: Any) -> str | None:
     """Return *value* as JSON where that is possible and short, else as the beginning of its representation."""
     if value is None:
         return None
-    if type(value) in (bool, int, float):
+    kind = type(value)  # exactly these: a subclass may cost anything
+    if kind in (bool, int, float):
         return json.dumps(value)
-    if type(value) is str:
+    if kind is str:
         return json.dumps(value[:MOST_VALUE], ensure_ascii=False)
     # Celery's own, which stops at the bound: a large value must not cost the task the time to walk through it.
     from celery.utils.saferepr import saferepr  # type: ignore[import-untyped]

@@ -42,7 +42,7 @@ class Settings:
     buffer_bytes: int
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+    def read(cls, environment: Mapping[str, str]) -> Settings:
         """
         :raises SettingsError: for a value that is none
         """
@@ -56,18 +56,18 @@ class Settings:
         )
 
 
-def is_off(environment: Mapping[str, str] = os.environ) -> bool:
-    return environment.get(PREFIX, "").strip().lower() == "off"
+def is_off() -> bool:
+    return os.environ.get(PREFIX, "").strip().lower() == "off"
 
 
-def database_url(environment: Mapping[str, str] = os.environ) -> str:
+def database_url() -> str:
     """Read the URL when it is needed, and again after each failure: it may have come meanwhile.
 
     :raises SettingsError: when there is none
     """
-    if url := environment.get(f"{PREFIX}_DATABASE_URL", "").strip():
+    if url := os.environ.get(f"{PREFIX}_DATABASE_URL", "").strip():
         return url
-    path = environment.get(f"{PREFIX}_DATABASE_FILE", "").strip()
+    path = os.environ.get(f"{PREFIX}_DATABASE_FILE", "").strip()
     if not path:
         raise SettingsError(f"neither {PREFIX}_DATABASE_URL nor {PREFIX}_DATABASE_FILE is set")
     try:

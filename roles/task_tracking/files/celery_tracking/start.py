@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from .settings import Settings, SettingsError, database_url, is_off
 
@@ -21,7 +22,7 @@ def start() -> None:
         return
     _started = True
     try:
-        settings = Settings.read()
+        settings = Settings.read(os.environ)
         database_url()
     except SettingsError as error:
         _log.error("Tasks are not tracked: %s.", error)
