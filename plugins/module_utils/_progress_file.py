@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ._engine.pace import Pace
+from ._engine.pace import GATES, Pace
 
 #: The variable of the module's environment that names the file. An option would show in the task's result.
 VARIABLE = "FLEETOPS_CELERY_PROGRESS"
 
 _INTERVAL = 1.0  # seconds
-_LONGEST = 200  # characters; four numbers take fewer
+_LONGEST = 200  # characters; four numbers and the name of a gate take fewer
 
 
 @contextmanager
@@ -57,7 +57,7 @@ class _Writer:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             with open(os.open(self._new, flags, 0o600), "w", encoding="ascii") as file:
-                json.dump([pace.done, pace.seconds, pace.matched, pace.estimated], file)
+                json.dump([pace.done, pace.seconds, pace.matched, pace.estimated, pace.held_by], file)
             os.replace(self._new, self._path)
         except OSError:
             self._next = float("inf")
@@ -79,9 +79,9 @@ def read_pace(text: str) -> Pace | None:
         document: Any = json.loads(text.strip().rpartition("\n")[2][:_LONGEST])
     except ValueError:
         return None
-    if not isinstance(document, list) or [type(value) for value in document] not in _FORMS:
+    if not isinstance(document, list) or len(document) != 5 or document[-1] not in (None, *GATES):
         return None
-    return Pace(*document)
+    return Pace(*document) if [type(value) for value in document[:-1]] in _FORMS else None
 
 
 _FORMS = ([int, float, int, bool], [int, float, type(None), bool])

@@ -151,7 +151,9 @@ options:
         description: Wait outside of this part of the day, as V(22:00-06:00) or V(22-6), by the clock of the host where the module runs.
         type: str
       patience:
-        description: How long a gate may stay closed before the run ends, as V(90s) or V(15m). Ten minutes where not given.
+        description:
+          - How long a gate may stay closed before the run ends, as V(90s) or V(15m). Ten minutes where not given.
+          - A run outside of O(gates.hours) that would have to wait longer than that ends at once.
         type: str
   referenced:
     description:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -60,6 +60,7 @@ def purge(
     referenced: str | None = None,
     archive: Mapping[str, Any] | None = None,
     exclusive_lock: float | None = None,
+    watch: Callable[[Any], None] | None = None,
     **limits: Any,
 ) -> Document:
     """Run a purge; what the module `results_purge` would return. `pause` and `lock_timeout` are seconds."""
@@ -79,6 +80,7 @@ def purge(
             referenced=referenced,
             archive=parse_archive(archive) if archive else None,
             exclusive_lock=timedelta(seconds=exclusive_lock) if exclusive_lock else None,
+            watch=watch,
         )
     return {**purge_document(result), "report": purge_report(result), "notes": result.notes}
 

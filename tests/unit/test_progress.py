@@ -19,7 +19,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._progress_file imp
 )
 from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor
 
-FILE = "[250, 1.5, 1000, true]"
+FILE = "[250, 1.5, 1000, true, null]"
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ FILE = "[250, 1.5, 1000, true]"
         # An estimate that proved too low says nothing about the end.
         (Pace(60, 2.0, 50, True), "60 rows, 30 rows/s"),
         (Pace(60, 2.0), "60 rows, 30 rows/s"),
+        (Pace(60, 2.0, 80, False, "vacuum"), "60 of 80 rows (75 %), waiting for the gate vacuum"),
+        (Pace(60, 2.0, None, False, "hours"), "60 rows, waiting for the gate hours"),
     ],
 )
 def test_text(pace: Pace, text: str) -> None:
@@ -50,6 +52,9 @@ def test_text(pace: Pace, text: str) -> None:
         (Rhythm(30, 0.1), Pace(10, 1.0, 100), Pace(20, 9.0, 100), True),
         (Rhythm(30, 0.1), Pace(10, 1.0), Pace(20, 9.0), False),
         (Rhythm(30, 0.1), Pace(10, 1.0), Pace(21, 9.0), True),
+        (Rhythm(30, 0.1), None, Pace(0, 1.0, 100, False, "hours"), True),
+        (Rhythm(30, 0.1), Pace(0, 1.0, 100, False, "hours"), Pace(0, 2.0, 100, False, "hours"), False),
+        (Rhythm(30, 0.1), Pace(0, 1.0, 100, False, "hours"), Pace(0, 2.0, 100), True),
     ],
 )
 def test_when_there_is_news(rhythm: Rhythm, told: Pace | None, pace: Pace, news: bool) -> None:
@@ -58,7 +63,18 @@ def test_when_there_is_news(rhythm: Rhythm, told: Pace | None, pace: Pace, news:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "\n", "cat: no such file", "{}", "[]", "[1, 2.0]", '["1", 2.0, 3, true]', "[1, 2.0, 3, true, 5]", "[1, 2.0"],
+    [
+        "",
+        "\n",
+        "cat: no such file",
+        "{}",
+        "[]",
+        "[1, 2.0]",
+        '["1", 2.0, 3, true, null]',
+        "[1, 2.0, 3, true, 5]",
+        '[1, 2.0, 3, true, "evil"]',
+        "[1, 2.0",
+    ],
 )
 def test_what_is_no_progress(text: str) -> None:
     assert read_pace(text) is None
@@ -66,6 +82,10 @@ def test_what_is_no_progress(text: str) -> None:
 
 def test_a_shell_that_greets(tmp_path: Path) -> None:
     assert read_pace(f"Welcome\r\n{FILE}\r\n") == Pace(250, 1.5, 1000, True)
+
+
+def test_the_name_of_a_gate_travels() -> None:
+    assert read_pace('[250, 1.5, null, false, "hours"]') == Pace(250, 1.5, None, False, "hours")
 
 
 def test_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,12 +118,12 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_monitor_says_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
-    texts = iter(["", "[5, 1.0, null, false]", "[5, 1.0, null, false]", "nonsense"])
+    texts = iter(["", "[5, 1.0, null, false, null]", "[5, 1.0, null, false, null]", "nonsense"])
     looked = []
 
     def read() -> str:
         looked.append(1)
-        return next(texts, "[8, 2.0, null, false]")
+        return next(texts, "[8, 2.0, null, false, null]")
 
     monitor = Monitor(lambda: read, "shop", Rhythm(0.01, 0))
     monitor.start()

@@ -74,8 +74,9 @@ class Progress:
     stopped: str = DRAINED[0]
     reason: str = DRAINED[1]
     pauses: dict[str, float] = field(default_factory=dict)  #: seconds that each gate held the run up
+    held_by: str | None = None  #: the gate that holds it up now
     started: float = field(default_factory=time.monotonic)
-    observe: Callable[[], None] | None = None  #: called after each batch
+    observe: Callable[[], None] | None = None  #: called after each batch, and while a gate holds it up
 
     @property
     def ended_early(self) -> bool:
@@ -224,24 +225,9 @@ class Walker:
         return not self._must_stop()
 
     def _must_stop(self) -> bool:
-        return self._limit_met() or self._held_up()
-
-    def _held_up(self) -> bool:
-        """Wait until every gate is open; whether one ended the run by staying closed, or a limit was met meanwhile."""
-        keeper, progress = self._gatekeeper, self.progress
-        began = time.monotonic()
-        while keeper is not None and not self._limit_met():
-            closed = keeper.closed()
-            if closed is None:
-                break
-            gate, reason = closed
-            waited = time.monotonic() - began
-            if waited >= keeper.patience:
-                progress.stop("gate", f"{reason}, for {waited:.0f} s by now")
-                break
-            keeper.wait()
-            progress.pauses[gate] = progress.pauses.get(gate, 0.0) + time.monotonic() - began - waited
-        return progress.ended_early
+        if not self._limit_met() and self._gatekeeper:
+            self._gatekeeper.wait(self.progress, self._limit_met)
+        return self.progress.ended_early
 
     def _limit_met(self) -> bool:
         limits, progress = self._limits, self.progress

@@ -54,7 +54,7 @@ def _postgresql_rights(database: Database, record: RecordTable) -> Iterator[str]
 
 def _mysql_rights(database: Database, record: RecordTable) -> Iterator[str]:
     """Yield the rights that are missing. The server has them from many places, so it is asked to explain statements."""
-    column, nothing = list(record.table.c)[0], sa.false()
+    column, nothing = record.column("status"), sa.false()
     statements = {
         "SELECT": sa.select(column).where(nothing),
         "UPDATE": sa.update(record.table).values({column: column}).where(nothing),

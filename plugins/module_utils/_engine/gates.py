@@ -12,15 +12,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .database import Database
 from .durations import parse_duration
 from .errors import DatabaseError, UsageError
 from .gate_queries import ReplicaLag, lock_waiters, under_maintenance
+from .pace import GATES
+
+if TYPE_CHECKING:
+    from .batches import Progress
 
 _INTERVAL = 1.0  # seconds between two looks
 _PATIENCE = timedelta(minutes=10)
+_DAY = 24 * 3600
 _HOURS = re.compile(r"(\d{1,2})(?::(\d{2}))?\s*-\s*(\d{1,2})(?::(\d{2}))?")
 
 
@@ -36,8 +41,16 @@ class Hours:
             return self.first <= now < self.last
         return now >= self.first or now < self.last
 
+    def seconds_until_open(self, now: time_of_day) -> float:
+        return (_seconds(self.first) - _seconds(now)) % _DAY
+
     def __str__(self) -> str:
         return f"{self.first:%H:%M}-{self.last:%H:%M}"
+
+
+def _seconds(time: time_of_day) -> float:
+    """Since midnight."""
+    return time.hour * 3600 + time.minute * 60 + time.second + time.microsecond / 1e6
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,14 @@ def _pairs(numbers: list[int]) -> list[tuple[int, int]]:
     return [(numbers[0], numbers[1]), (numbers[2], numbers[3])]
 
 
+class Closed(NamedTuple):
+    """A gate that is closed, and why; ``seconds`` is how long it will be so at least, as far as that is known."""
+
+    gate: str
+    reason: str
+    seconds: float = 0.0
+
+
 class Gatekeeper:
     """Looks at the gates of one run over one table.
 
@@ -98,39 +119,53 @@ class Gatekeeper:
         self._gates = gates
         self._replicas = ReplicaLag(database)
         self._looked = float("-inf")
-        looks: dict[str, tuple[bool, Callable[[], str | None]]] = {
-            "hours": (gates.hours is not None, self._outside_hours),
-            "max_replica_lag": (gates.max_replica_lag is not None, self._lagging),
-            "vacuum": (gates.vacuum, lambda: under_maintenance(database, table)),
-            "lock_waiters": (gates.lock_waiters, lambda: lock_waiters(database, table)),
-            "condition": (gates.condition is not None, self._condition_unmet),
-        }
-        self._looks = {name: look for name, (wanted, look) in looks.items() if wanted}
+        looks: tuple[tuple[bool, Callable[[], str | None]], ...] = (
+            (gates.hours is not None, self._outside_hours),
+            (gates.max_replica_lag is not None, self._lagging),
+            (gates.vacuum, lambda: under_maintenance(database, table)),
+            (gates.lock_waiters, lambda: lock_waiters(database, table)),
+            (gates.condition is not None, self._condition_unmet),
+        )
+        self._looks = {name: look for name, (wanted, look) in zip(GATES, looks) if wanted}
         for look in self._looks.values():
             look()  # what cannot work is found now, not amid the run
 
-    @property
-    def patience(self) -> float:
-        """How long a gate may stay closed, in seconds."""
-        return self._gates.patience.total_seconds()
+    def wait(self, progress: Progress, limit_met: Callable[[], bool]) -> None:
+        """Wait until every gate is open. One that stays closed ends the run, as does a limit that is met meanwhile."""
+        began = time.monotonic()
+        while not limit_met():
+            closed = self.closed()
+            if closed is None:
+                break
+            waited = time.monotonic() - began
+            if waited + closed.seconds >= self._gates.patience.total_seconds():
+                progress.stop("gate", f"{closed.reason}, for {waited:.0f} s by now" if waited >= 1 else closed.reason)
+                break
+            progress.held_by = closed.gate
+            if progress.observe:
+                progress.observe()
+            time.sleep(_INTERVAL)
+            progress.pauses[closed.gate] = progress.pauses.get(closed.gate, 0.0) + time.monotonic() - began - waited
+        progress.held_by = None
 
-    def closed(self) -> tuple[str, str] | None:
+    def closed(self) -> Closed | None:
         """Return which gate is closed, and why; ``None`` where all are open or were a moment ago."""
         if not self._looks or time.monotonic() - self._looked < _INTERVAL:
             return None
         for name, look in self._looks.items():
             reason = look()
             if reason is not None:
-                return name, reason
+                return Closed(name, reason, self._least_seconds(name))
         self._looked = time.monotonic()
         return None
-
-    def wait(self) -> None:
-        time.sleep(_INTERVAL)
 
     def _outside_hours(self) -> str | None:
         hours, now = self._gates.hours, datetime.now().time()
         return None if hours is None or hours.open_at(now) else f"it is {now:%H:%M}, outside of {hours}"
+
+    def _least_seconds(self, gate: str) -> float:
+        hours = self._gates.hours
+        return hours.seconds_until_open(datetime.now().time()) if gate == "hours" and hours else 0.0
 
     def _lagging(self) -> str | None:
         allowed = self._gates.max_replica_lag

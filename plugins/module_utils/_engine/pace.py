@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     # Not loaded: this is used on the controller too, where there may be no SQLAlchemy.
     from .batches import Progress
 
+#: What a run may have to wait for. The controller shows these names, which come from another host, and no others.
+GATES = ("hours", "max_replica_lag", "vacuum", "lock_waiters", "condition")
+
 _DIGITS = 3  # of an estimate; more would claim to know it
 
 
@@ -27,6 +30,7 @@ class Pace:
     seconds: float  #: since the first batch began
     matched: int | None = None  #: rows that there are to do, if that is known
     estimated: bool = False  #: whether ``matched`` is the server's estimate
+    held_by: str | None = None  #: the gate that it waits for, one of :data:`GATES`
 
     @property
     def share(self) -> float | None:
@@ -39,12 +43,15 @@ class Pace:
         rate = self.done / self.seconds if self.seconds else 0.0
         share = self.share
         if share is None or self.matched is None:
-            parts = [f"{self.done:,} rows", f"{rate:,.0f} rows/s"]
+            done = f"{self.done:,} rows"
         else:
             matched = f"about {_rounded(self.matched):,}" if self.estimated else f"{self.matched:,}"
-            parts = [f"{self.done:,} of {matched} rows ({int(100 * share)} %)", f"{rate:,.0f} rows/s"]
-            if rate:
-                parts.append(f"{_words((self.matched - self.done) / rate)} left")
+            done = f"{self.done:,} of {matched} rows ({int(100 * share)} %)"
+        if self.held_by:
+            return f"{done}, waiting for the gate {self.held_by}"
+        parts = [done, f"{rate:,.0f} rows/s"]
+        if rate and share is not None and self.matched is not None:
+            parts.append(f"{_words((self.matched - self.done) / rate)} left")
         return ", ".join(parts)
 
 
@@ -56,6 +63,8 @@ class Rhythm:
     step: float  #: the share of all rows that is to be done between two lines
 
     def is_news(self, pace: Pace, told: Pace | None) -> bool:
+        if pace.held_by != (told.held_by if told else None):
+            return True
         if told is None:
             return pace.done > 0
         if pace.share is None or told.share is None:
@@ -69,7 +78,7 @@ def follow(progress: Progress, watch: Callable[[Pace], None], matched: int | Non
     began = time.monotonic()
 
     def observe() -> None:
-        watch(Pace(progress.changed, time.monotonic() - began, matched, estimated))
+        watch(Pace(progress.changed, time.monotonic() - began, matched, estimated, progress.held_by))
 
     progress.observe = observe
     observe()

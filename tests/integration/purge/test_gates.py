@@ -18,6 +18,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.database i
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import UsageError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.gate_queries import ReplicaLag
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.gates import Gatekeeper, parse_gates
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace
 from conftest import provide
 from support.engine import purge
 from support.running import ModuleRun
@@ -106,11 +107,20 @@ def test_a_condition_that_cannot_work_changes_nothing(
     assert purge(results, gates={"condition": "SELECT 1"})["deleted"] == ROWS
 
 
+def test_who_watches_sees_what_it_waits_for(results: Database) -> None:
+    paces: list[Pace] = []
+    purge(results, gates={"condition": "SELECT 0", "patience": "1s"}, watch=paces.append)
+    assert "condition" in {pace.held_by for pace in paces}
+
+
 def test_hours_open_and_close_by_the_clock(results: Database) -> None:
     now = datetime.now()
     elsewhere = [(now + timedelta(hours=hours)).strftime("%H:%M") for hours in (2, 4)]
-    done = purge(results, gates={"hours": "-".join(elsewhere), "patience": "1s"})
-    assert (done["deleted"], done["stopped"]) == (0, "gate")
+    began = time.monotonic()
+    # Two hours are longer than its patience, so it need not wait to know.
+    done = purge(results, gates={"hours": "-".join(elsewhere), "patience": "1h"})
+    assert time.monotonic() - began < 5
+    assert (done["deleted"], done["stopped"], done["pauses"]) == (0, "gate", [])
     assert "outside of" in done["stopped_reason"]
     # The other part of the day, which passes midnight.
     assert purge(results, gates={"hours": "-".join(reversed(elsewhere))})["deleted"] == ROWS
