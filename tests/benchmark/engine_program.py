@@ -16,7 +16,8 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive im
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import PurgeResult, purge
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_result import PurgeResult
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules
 from sqlalchemy import event

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Progress
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.census import Census
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import PurgeResult, RuleCount
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_result import PurgeResult, RuleCount
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
     census_diff,
     purge_report,

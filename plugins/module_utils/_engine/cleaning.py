@@ -21,7 +21,8 @@ from .documents import (
 from .errors import CleanupError
 from .pace import Pace
 from .policy import NO_VACUUM, Policy, TablePolicy
-from .purge import PurgeResult, purge
+from .purge import purge
+from .purge_result import PurgeResult
 from .reclaim import ReclaimResult, reclaim
 from .records import RecordTable
 from .report import purge_report, reclaim_report, support_report, zombie_report

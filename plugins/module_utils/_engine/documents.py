@@ -14,7 +14,7 @@ from .sizes import size_document
 
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .census import Census
-    from .purge import PurgeResult
+    from .purge_result import PurgeResult
     from .reclaim import ReclaimResult
     from .restore import RestoreResult
     from .supporting import SupportResult

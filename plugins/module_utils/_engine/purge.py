@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from .estimates import estimate_matching
 from .libraries import sa
 from .pace import Pace, follow
 from .pointed_at import PointedAt
+from .purge_result import PurgeResult, RuleCount
 from .records import RecordTable
 from .rehearsal import Rehearsal
 from .related import RelatedCount, RelatedTables, age_of_followers
@@ -35,64 +35,10 @@ from .strategy import Strategy
 from .survivors import Survivors
 
 if TYPE_CHECKING:
-    from .archive import Archive, Archived, ArchivePlace
+    from .archive import Archive, ArchivePlace
     from .gates import Gatekeeper
 
 _ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
-
-
-@dataclass
-class RuleCount:
-    """What one rule matched and deleted; ``note`` says why it could not select."""
-
-    rule: PurgeRule
-    matched: int
-    deleted: int = 0
-    note: str | None = None
-    drained: bool = False  #: the last look found no matching row
-
-
-@dataclass
-class PurgeResult:
-    """What a purge did, or in check mode what it would do."""
-
-    table: str
-    rules: list[RuleCount]
-    related: list[RelatedCount]
-    before: Census
-    after: Census
-    protected: int  #: rows that were kept for a living chord
-    referenced: int  #: rows that were kept because rows of other tables point at them
-    remaining: int
-    progress: Progress
-    seconds: float
-    check: bool
-    archive: Archived | None
-    strategy: str  #: ``batches``, ``rewrite`` or ``truncate``
-    strategy_reason: str | None  #: why it was batches where something faster was asked for
-    cautions: list[str]  #: what foreign keys cost, and take with them
-    cleared: list[str]  #: tables that a run had left that was killed, dropped by now
-
-    @property
-    def matched(self) -> int:
-        return sum(one.matched for one in self.rules)
-
-    @property
-    def deleted(self) -> int:
-        return sum(one.deleted for one in self.rules)
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was deleted or dropped, or in check mode would be deleted."""
-        related = sum(one.matched if self.check else one.deleted for one in self.related)
-        return bool((self.matched if self.check else self.deleted) or related or self.cleared)
-
-    @property
-    def notes(self) -> list[str]:
-        missing = [f"Rule {one.rule.name} {one.note}." for one in self.rules if one.note]
-        left = " and ".join(self.cleared)
-        cleared = [f"Dropped {left}, which a run that was killed had left."] if left else []
-        return missing + self.cautions + cleared
 
 
 def purge(

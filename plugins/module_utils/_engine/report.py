@@ -15,7 +15,7 @@ from .wording import Lines, format_bytes, size_words
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
     from .census import Census
     from .indexes import Index
-    from .purge import PurgeResult
+    from .purge_result import PurgeResult
     from .reclaim import ReclaimResult
     from .restore import RestoreResult
     from .sizes import Size
