@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -25,6 +25,7 @@ from .database import Database
 from .durations import parse_duration
 from .errors import ArchiveError, DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
 from .libraries import sa
+from .locked_rows import can_skip_locked
 
 if TYPE_CHECKING:
     from .deletion import Deletion
@@ -34,7 +35,6 @@ TARGET_SECONDS = 0.25
 _FIRST_SIZE = 10_000
 _SMALLEST_SIZE = 50
 _LARGEST_SIZE = 250_000
-_ROWS_BY_KEY = 500
 _GROWTH = 5.0
 
 #: Why a run ended that has nothing left to do.
@@ -256,31 +256,6 @@ class Walker:
         factor = min(TARGET_SECONDS / max(seconds, 0.001), _GROWTH)
         largest = self._limits.batch_size or _LARGEST_SIZE
         self._size = min(max(self._size * factor, _SMALLEST_SIZE), largest)
-
-
-def free_rows(connection: Any, key: Sequence[Any], condition: Any) -> Iterator[Any]:
-    """Lock the rows that meet *condition* and that no other session holds.
-
-    Yields conditions that select them, together or one by one; none where the key has several
-    columns, so that the closing sweep tries them once more.
-    """
-    if len(key) != 1:
-        return
-    free = sa.select(key[0]).where(condition).with_for_update(skip_locked=True)
-    identifiers = [row[0] for row in connection.execute(free)]
-    # For several keys, MariaDB may choose to read the whole table, and so wait for what it is to go around.
-    together = _ROWS_BY_KEY if connection.dialect.name == "postgresql" else 1
-    for start in range(0, len(identifiers), together):
-        yield key[0].in_(identifiers[start : start + together])
-
-
-def can_skip_locked(database: Database) -> bool:
-    """Whether the server has ``FOR UPDATE SKIP LOCKED``."""
-    if database.kind == "postgresql":
-        return True
-    if database.kind == "mysql":
-        return database.server_version() >= ((10, 6) if database.is_mariadb else (8, 0, 1))
-    return False
 
 
 def parse_limits(document: Mapping[str, Any]) -> Limits:

@@ -13,6 +13,7 @@ from typing import Any
 from .database import Database
 from .errors import DatabaseError
 from .libraries import sa
+from .plans import explained
 
 
 def estimate_matching(database: Database, table: Any, condition: Any) -> int | None:
@@ -23,28 +24,14 @@ def estimate_matching(database: Database, table: Any, condition: Any) -> int | N
     statement: Any = sa.select(sa.literal_column("1")).select_from(table).where(condition)
     try:
         if database.kind == "postgresql":
-            return _postgresql(database.value(_explained(statement, "EXPLAIN (FORMAT JSON) ")))
+            return _postgresql(database.value(explained(statement, "EXPLAIN (FORMAT JSON)")))
         if database.kind == "mysql":
             # MySQL says what share of the rows passes the other conditions, MariaDB where it is asked for more.
-            prefix = "EXPLAIN EXTENDED " if database.is_mariadb else "EXPLAIN "
-            return _mysql(database.rows(_explained(statement, prefix)))
+            prefix = "EXPLAIN EXTENDED" if database.is_mariadb else "EXPLAIN"
+            return _mysql(database.rows(explained(statement, prefix)))
     except DatabaseError:
         pass  # nothing depends on it
     return None
-
-
-def _explained(statement: Any, prefix: str) -> Any:
-    # Made here, as the library may be missing where this is only imported.
-    from sqlalchemy.ext.compiler import compiles
-
-    class Explained(sa.sql.expression.Executable, sa.sql.expression.ClauseElement):
-        inherit_cache = False
-
-    @compiles(Explained)
-    def render(_element: Any, compiler: Any, **options: Any) -> str:
-        return prefix + str(compiler.process(statement, **options))
-
-    return Explained()
 
 
 def _postgresql(plan: Any) -> int:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .batches import DRAINED, Limits, Progress, Walker, free_rows, telling_what_was_done
+from .batches import DRAINED, Limits, Progress, Walker, telling_what_was_done
 from .census import Census, take_census, take_totals
 from .chords import Chords
 from .clock import Clock
@@ -20,6 +20,7 @@ from .deletion import Deletion
 from .errors import UsageError
 from .estimates import estimate_matching
 from .libraries import sa
+from .locked_rows import free_rows
 from .pace import Pace, follow
 from .pointed_at import PointedAt
 from .purge_result import PurgeResult, RuleCount

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .batches import Change, Limits, Progress, Walker, free_rows, telling_what_was_done
+from .batches import Change, Limits, Progress, Walker, telling_what_was_done
 from .census import Census, census_of, take_census
 from .clock import Clock
 from .database import Database
 from .failures import payloads
 from .libraries import sa
+from .locked_rows import free_rows
 from .profiles import Profile
 from .records import RecordTable, known_table
 from .rules import ZombieRule
