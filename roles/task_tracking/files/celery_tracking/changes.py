@@ -79,7 +79,10 @@ class Changes:
         args, kwargs, queue, exchange, priority, eta, expires, root_id, parent_id, origin = described
         if row["args"] is None and args is not None:
             row["args"], row["kwargs"] = clean(args), clean(kwargs)
-        if task_id not in self.metadata:
+        known = self.metadata.get(task_id)
+        if known is not None:
+            known["created_at"] = min(known["created_at"], at)
+        else:
             self.metadata[task_id] = {
                 "task": row["task_id"],
                 "queue_name": clean(queue, _MOST_QUEUE),
@@ -134,7 +137,7 @@ class Changes:
         if status == "FAILURE":
             self.failures.add(task_id)
         if retries is not None:
-            self._attempt(task_id, retries, row["status"], started, at, error)
+            self._attempt(task_id, retries, clean(status, _MOST_STATUS), started, at, error)
 
     def _attempt(
         self, task_id: str, retries: int, status: str, started: Any = None, completed: Any = None, error: Any = None
@@ -150,9 +153,11 @@ class Changes:
                 "error_message": error,
                 "worker_name": self._worker,
             }
-        elif row["status"] != "SUCCESS":
+            return
+        # A start that arrives after its end changes neither.
+        if row["status"] != "SUCCESS" and (completed is not None or row["completed_at"] is None):
             row["status"], row["completed_at"], row["error_message"] = status, completed, error
-            row["started_at"] = started or row["started_at"]
+        row["started_at"] = row["started_at"] or started
 
     def _progressed(self, at: Any, task_id: Any, name: Any, retries: Any, state: Any, details: Any) -> None:
         order = -1 if retries is None else _PER_ATTEMPT * retries + _RANKS["STARTED"]
