@@ -56,6 +56,10 @@ def _package() -> Step:
 
 def _groups(goal: str, arguments: list[str]) -> list[list[Step]]:
     tests = Step("tests", partial(suite.run, MAIN, arguments=arguments))
+    at_work, by_itself = (
+        Step(name, partial(suite.run, MAIN, arguments=[*chosen, *arguments], name=name.replace(" ", "-")))
+        for name, chosen in suite.HALVES.items()
+    )
     compose = Step("compose", partial(suite.compose, MAIN, arguments=[] if goal == "test" else arguments))
     molecule = Step("molecule", partial(scenarios.run, MAIN))
     every = [_ready(environment) for environment in environments.cores()]
@@ -64,7 +68,7 @@ def _groups(goal: str, arguments: list[str]) -> list[list[Step]]:
             [Step("parts", parts.run)],
             every,
             # The longest first, and beside it everything else.
-            [tests, compose, *_lint(), *_sanity(), _package(), molecule],
+            [at_work, by_itself, compose, *_lint(), *_sanity(), _package(), molecule],
         ],
         "lint": lambda: [[_ready(MAIN)], _lint()],
         "unit": lambda: [[_ready(MAIN)], [tests]],

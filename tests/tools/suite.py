@@ -14,6 +14,11 @@ import workspace
 from environments import Environment
 from steps import Log, Outcome
 
+# What runs without Ansible, and so in processes of its own, takes as long as all the rest.
+_BY_ITSELF = [f"tests/integration/{name}" for name in ("celery_tasks", "command", "cron", "package", "tracking")]
+#: The arguments that choose each half of the tests, to be run side by side.
+HALVES = {"tests": [f"--ignore={path}" for path in _BY_ITSELF], "tests of what runs by itself": _BY_ITSELF}
+
 _MAY_SKIP = "a part is missing; in CI that is a failure"
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from support.running import CHECKOUT, PlaybookRun
-from support.running.collection import BUILD
 from support.servers import Database, PostgreSQL, SQLite
 from support.servers.processes import free_port
 from support.tables import create_processing_tasks, fill
@@ -71,9 +70,11 @@ def play(tmp_path: Path, run_playbook: RunPlaybook) -> RunPlaybook:
         playbook.write_text(
             json.dumps([{"hosts": "all", "connection": "local", "gather_facts": False, "tasks": tasks}])
         )
-        done = run_playbook(playbook, inventory, **others)
-        folder = BUILD / "ansible-home" / "remote"
-        assert not list(folder.glob("fleetops-celery-progress*")), "a file was left behind"
+        folder = tmp_path / "remote"
+        env = {"ANSIBLE_REMOTE_TEMP": str(folder), **others.pop("env", {})}
+        done = run_playbook(playbook, inventory, env=env, **others)
+        left = list(folder.glob("fleetops-celery-progress*"))
+        assert not left, f"{left[0]} was left behind:\n{done.output}"
         return done
 
     return run
