@@ -106,7 +106,7 @@ steps:
   type: list
   elements: str
   sample: [VACUUM (ANALYZE), REINDEX INDEX CONCURRENTLY django_celer_date_do_f59aad_idx]
-skipped:
+left_out:
   description: Why nothing was done, or why a step was left out. Empty where everything was done.
   returned: success
   type: str

@@ -101,7 +101,7 @@ def reclaim_document(result: ReclaimResult) -> Document:
         "after": size_document(result.after),
         "reclaimed_bytes": result.reclaimed_bytes,
         "steps": result.steps,
-        "skipped": result.skipped,
+        "left_out": result.left_out,
         "notes": result.notes,
         "indexes": [
             {

@@ -41,7 +41,7 @@ class ReclaimResult:
     before: Size
     after: Size
     steps: list[str]
-    skipped: str  #: why nothing, or less than planned, was worth doing
+    left_out: str  #: why nothing, or less than planned, was worth doing
     check: bool
     notes: list[str] = field(default_factory=list)
     indexes: list[IndexSpace] = field(default_factory=list)  #: those that were judged
@@ -88,15 +88,15 @@ def reclaim(
     request = Request(mode, min_dead_percent, expected_dead_rows if check else 0)
     plan = _PLANNERS[database.kind](database, record, request, before)
     _mind_the_disk(database, record, mode, plan)
-    after, done, skipped = before, [step.words for step in plan.steps], plan.skipped
+    after, done, left_out = before, [step.words for step in plan.steps], plan.left_out
     if plan.steps and not check:
         _require_right(database, record)
-        done, skipped = _run(plan)
+        done, left_out = _run(plan)
         after = table_size(database, record.table)
     holders = []
     if database.kind == "postgresql" and mode in _REMOVING and plan.steps and (request.expected or after.dead_rows):
         holders = snapshot_holders(database)
-    return ReclaimResult(record.name, mode, before, after, done, skipped, check, plan.notes, plan.indexes, holders)
+    return ReclaimResult(record.name, mode, before, after, done, left_out, check, plan.notes, plan.indexes, holders)
 
 
 def _run(plan: Plan) -> tuple[list[str], str]:
@@ -129,7 +129,7 @@ def _mind_the_disk(database: Database, record: RecordTable, mode: str, plan: Pla
         lack = f"the copy would take about {plan.copy_bytes:,} bytes, and the disk has {free:,} free"
         if mode == "full":
             raise DatabaseError(f"{record.name} was not rebuilt: {lack}. Make room first.")
-        plan.steps, plan.skipped = [], lack
+        plan.steps, plan.left_out = [], lack
 
 
 def _require_right(database: Database, record: RecordTable) -> None:

@@ -21,14 +21,14 @@ def plan_on_mysql(database: Database, record: RecordTable, request: Request, siz
         raise UsageError("MariaDB and MySQL rebuild a table together with its indexes: use mode vacuum.")
     if request.mode == "analyze":
         if up_to_date(count_rows(database, table), estimate_rows(database, table)):
-            return Plan(skipped="the statistics are up to date")
+            return Plan(left_out="the statistics are up to date")
         return Plan([Step("ANALYZE TABLE", lambda: execute(database, table, "ANALYZE TABLE %(fullname)s"))])
     coming = bytes_of_rows(database, table, size, request.expected)
     free = mysql_free_bytes(database, table) + coming
     # InnoDB keeps a few megabytes free on purpose, so a table must be larger to be worth it.
     share = 100 * free / max(free + size.size_bytes, 1)
     if share < request.least or free < _SPARE:
-        return Plan(skipped=f"{share:.0f} % of the file is free ({free:,} bytes), too little to gain")
+        return Plan(left_out=f"{share:.0f} % of the file is free ({free:,} bytes), too little to gain")
     words, statement = (
         ("ALTER TABLE … FORCE", "ALTER TABLE %(fullname)s FORCE")
         if request.mode == "full"

@@ -42,10 +42,10 @@ class Step:
 
 @dataclass
 class Plan:
-    """``skipped`` says why there is no step, ``notes`` what else the reader should know."""
+    """``left_out`` says why there is no step, ``notes`` what else the reader should know."""
 
     steps: list[Step] = field(default_factory=list)
-    skipped: str = ""
+    left_out: str = ""
     notes: list[str] = field(default_factory=list)
     indexes: list[IndexSpace] = field(default_factory=list)
     #: bytes of the copy that a rebuild makes before it gives the old one back

@@ -45,23 +45,23 @@ def _auto(database: Database, record: RecordTable, request: Request, size: Size)
         indexes.notes += whole.notes
     # What is unfinished goes first, for VACUUM would clean it too.
     steps = sorted([*indexes.steps, *vacuum.steps], key=lambda step: step.order)
-    skipped = "" if steps else f"{vacuum.skipped}; {indexes.skipped}"
-    return Plan(steps, skipped, [*vacuum.notes, *indexes.notes], indexes.indexes)
+    left_out = "" if steps else f"{vacuum.left_out}; {indexes.left_out}"
+    return Plan(steps, left_out, [*vacuum.notes, *indexes.notes], indexes.indexes)
 
 
 def _vacuum(database: Database, record: RecordTable, request: Request, size: Size) -> Plan:
     dead, share = _dead(database, record, request, size)
     if not dead:
-        return Plan(skipped="no row is dead")
+        return Plan(left_out="no row is dead")
     if share < request.least:
-        return Plan(skipped=f"{share:.0f} % of the rows are dead, less than {request.least:g} %")
+        return Plan(left_out=f"{share:.0f} % of the rows are dead, less than {request.least:g} %")
     return Plan([_removing(database, record, size, "VACUUM (ANALYZE)")])
 
 
 def _analyze(database: Database, record: RecordTable, request: Request, _size: Size) -> Plan:
     changed = database.value(sa.select(sa.func.pg_stat_get_mod_since_analyze(regclass(database, record.table))))
     if not changed and not request.expected:
-        return Plan(skipped="no row has changed since the last ANALYZE")
+        return Plan(left_out="no row has changed since the last ANALYZE")
     return Plan([Step("ANALYZE", lambda: execute(database, record.table, "ANALYZE %(fullname)s"))])
 
 
@@ -69,7 +69,7 @@ def _full(database: Database, record: RecordTable, request: Request, size: Size)
     share = _dead(database, record, request, size)[1]
     free = table_free_percent(database, record.table, request.expected)
     if max(free, share) < request.least or not size.table_bytes:
-        return Plan(skipped=f"{free:.0f} % of the table is free, less than {request.least:g} %")
+        return Plan(left_out=f"{free:.0f} % of the table is free, less than {request.least:g} %")
     waiting = waiting_sessions(database, record.table)
     if waiting:
         raise DatabaseError(
@@ -100,7 +100,7 @@ def _reindex(database: Database, record: RecordTable, request: Request, size: Si
     if any(index.estimate for index in bloated):
         found.notes.append("what of an index is free is an estimate; the extension pgstattuple would measure it")
     if not found.steps:
-        found.skipped = "no index is bloated"
+        found.left_out = "no index is bloated"
     return found
 
 

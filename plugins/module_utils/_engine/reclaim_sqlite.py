@@ -22,13 +22,13 @@ def plan_on_sqlite(database: Database, record: RecordTable, request: Request, si
         raise UsageError("SQLite rewrites the file together with its indexes: use mode vacuum.")
     if request.mode == "analyze":
         if up_to_date(count_rows(database, table), _known_rows(database, record)):
-            return Plan(skipped="the statistics are up to date")
+            return Plan(left_out="the statistics are up to date")
         return Plan([Step("ANALYZE", lambda: execute(database, table, "ANALYZE %(fullname)s"))])
     free, whole = _free_bytes(database)
     free += bytes_of_rows(database, table, size, request.expected)
     share = 100 * free / max(whole, 1)
     if share < request.least or free < _SPARE:
-        return Plan(skipped=f"{share:.0f} % of the file is free ({free:,} bytes), too little to gain")
+        return Plan(left_out=f"{share:.0f} % of the file is free ({free:,} bytes), too little to gain")
 
     def rewrite() -> str:
         execute(database, table, "VACUUM")

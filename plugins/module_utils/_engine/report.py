@@ -98,13 +98,13 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
 
 def reclaim_report(result: ReclaimResult) -> Lines:
     if not result.steps:
-        lines = [f"{result.table}: nothing to reclaim, {result.skipped}"]
+        lines = [f"{result.table}: nothing to reclaim, {result.left_out}"]
     elif result.check:
         lines = [f"{result.table}: would run {', '.join(result.steps)} (size {size_words(result.before)})"]
     else:
         lines = [f"{result.table}: {', '.join(result.steps)}, {', '.join(_gains(result))}"]
-        if result.skipped:
-            lines.append(f"  Left out: {result.skipped}")
+        if result.left_out:
+            lines.append(f"  Left out: {result.left_out}")
     lines += [f"  Note: {note}" for note in result.notes]
     if result.held_back_by:
         lines.append(f"  Keeps dead rows from being removed: {result.held_back_by[0].describe()}")

@@ -91,7 +91,7 @@ def test_a_purge_and_what_comes_after_it_are_foretold(judged: tuple[Database, bo
     assert _sizes(database) == sizes
 
     done = fork_module("results_vacuum", _arguments(database, expected_dead_rows=matched))
-    assert (done["steps"], done["changed"], done["skipped"]) == (foretold["steps"], True, "")
+    assert (done["steps"], done["changed"], done["left_out"]) == (foretold["steps"], True, "")
     assert done["indexes"] == plan["indexes"]
     after = _sizes(database)
     assert sum(sizes.values()) - sum(after.values()) == done["reclaimed_bytes"]
@@ -235,9 +235,9 @@ def test_a_rebuild_that_has_to_wait_is_made_another_time(records: Database, fork
         old.execute(sa.text("DELETE FROM celery_taskmeta WHERE id = (SELECT max(id) FROM celery_taskmeta)"))
         run = fork_module("results_vacuum", _arguments(records, "reindex"))
         assert (run["steps"], run["changed"]) == ([], False)
-        assert f"{NAMES[0]} was not rebuilt: Another session holds a lock" in run["skipped"]
+        assert f"{NAMES[0]} was not rebuilt: Another session holds a lock" in run["left_out"]
         # The same session keeps what the try left from being dropped, and would keep the other indexes waiting.
-        assert f"{NAMES[0]}_ccnew is left unfinished; the next run drops it." in run["skipped"]
+        assert f"{NAMES[0]}_ccnew is left unfinished; the next run drops it." in run["left_out"]
         assert records.execute(INVALID) == [(f"{NAMES[0]}_ccnew",)]
         old.rollback()
     engine.dispose()

@@ -81,7 +81,7 @@ def test_who_still_sees_dead_rows_is_named(tasks: Database, fork_module: RunModu
             )
             assert "Keeps dead rows from being removed: session " in run["report"][-1]
         assert (run["changed"], run["steps"]) == (False, [])
-        assert "28,000 dead rows could not be removed: session " in run["skipped"]
+        assert "28,000 dead rows could not be removed: session " in run["left_out"]
         export.rollback()
         # One of them is enough.
         run = fork_module("results_vacuum", arguments)
@@ -121,7 +121,7 @@ def test_a_prepared_transaction_is_named(tasks: Database, fork_module: RunModule
         assert [(one["kind"], one["name"], one["pid"]) for one in _held(run)] == [
             ("prepared transaction", "left by a broker", None)
         ]
-        assert "could not be removed: prepared transaction left by a broker (for " in run["skipped"]
+        assert "could not be removed: prepared transaction left by a broker (for " in run["left_out"]
         connection.execute(sa.text("ROLLBACK PREPARED 'left by a broker'"))
     engine.dispose()
     assert fork_module("results_vacuum", _arguments(tasks))["changed"] is True
@@ -200,4 +200,4 @@ def test_a_full_disk_is_minded(make_database: MakeDatabase) -> None:
             else:
                 reclaim._mind_the_disk(opened, record, mode, plan)
                 assert (plan.steps, plan.notes) == ([], [])
-                assert f"and the disk has {free:,}"[:20] in plan.skipped
+                assert f"and the disk has {free:,}"[:20] in plan.left_out

@@ -71,7 +71,7 @@ def test_space_is_given_back_once(make_database: MakeDatabase, fork_module: RunM
     assert _bytes(database) == size
 
     done = fork_module("results_vacuum", arguments, diff=True)
-    assert (done["changed"], done["steps"], done["skipped"]) == (True, plan["steps"], "")
+    assert (done["changed"], done["steps"], done["left_out"]) == (True, plan["steps"], "")
     if database.kind != "sqlite":
         # SQLite's file holds more than the table.
         assert done["before"]["size_bytes"] == size
@@ -87,7 +87,7 @@ def test_space_is_given_back_once(make_database: MakeDatabase, fork_module: RunM
     for check in (True, False):
         again = fork_module("results_vacuum", arguments, check=check)
         assert (again["changed"], again["steps"]) == (False, [])
-        assert again["skipped"]
+        assert again["left_out"]
         assert again["report"] == [f"processing_tasks: nothing to reclaim, {again['skipped']}"]
 
 
@@ -123,7 +123,7 @@ def test_how_much_is_little_can_be_said(make_database: MakeDatabase, fork_module
     database.execute("ANALYZE processing_tasks")
     database.execute("DELETE FROM processing_tasks WHERE id > 29000")
     refused = fork_module("results_vacuum", {**_arguments(database, "vacuum"), "min_dead_percent": 5})
-    assert (refused["changed"], refused["skipped"]) == (False, "3 % of the rows are dead, less than 5 %")
+    assert (refused["changed"], refused["left_out"]) == (False, "3 % of the rows are dead, less than 5 %")
     done = fork_module("results_vacuum", {**_arguments(database, "vacuum"), "min_dead_percent": 2})
     assert done["changed"] is True
 
@@ -137,8 +137,8 @@ def test_a_session_that_still_sees_the_rows_is_named(make_database: MakeDatabase
         bloat(database)
         held = fork_module("results_vacuum", _arguments(database, "vacuum"))
         assert (held["changed"], held["steps"], held["reclaimed_bytes"]) == (False, [], 0)
-        assert "28,000 dead rows could not be removed" in held["skipped"]
-        assert f"session {pid} (nightly-export, idle in transaction, for " in held["skipped"]
+        assert "28,000 dead rows could not be removed" in held["left_out"]
+        assert f"session {pid} (nightly-export, idle in transaction, for " in held["left_out"]
         export.rollback()
     engine.dispose()
     assert fork_module("results_vacuum", _arguments(database, "vacuum"))["changed"] is True
