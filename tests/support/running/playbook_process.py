@@ -104,6 +104,8 @@ def _settings(record: Path) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(record.with_name("ansible.cfg")),
         "ANSIBLE_HOME": str(BUILD / "ansible-home"),
         "ANSIBLE_REMOTE_TEMP": str(BUILD / "ansible-home" / "remote"),
+        # Absolute: where HOME is not that of the password file, Ansible puts its jobs into one and looks in the other.
+        "ANSIBLE_ASYNC_DIR": str(BUILD / "ansible-home" / "async"),
         "ANSIBLE_COLLECTIONS_PATH": str(link_checkout()),
         "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false",
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
