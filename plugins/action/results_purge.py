@@ -8,7 +8,6 @@ import copy
 import secrets
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,7 +48,7 @@ class ActionModule(NormalAction):  # type: ignore[misc]
     def _rhythm(self, variables: dict[str, Any]) -> Rhythm:
         hosts = min(len(variables.get("ansible_play_batch", ())), context.CLIARGS.get("forks") or 1)
         chosen = rhythm()
-        return replace(chosen, seconds=chosen.seconds * max(1, hosts / _CROWD))
+        return chosen._replace(seconds=chosen.seconds * max(1, hosts / _CROWD))
 
     def _reader(self, folder: str, name: str) -> Callable[[], str]:
         """Return what reads the file where the module runs, as the user whom it runs as.

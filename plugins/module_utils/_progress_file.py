@@ -14,15 +14,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ._engine.pace import GATES, Pace
+if TYPE_CHECKING:
+    from ._engine.pace import Pace
 
 #: The variable of the module's environment that names the file. An option would show in the task's result.
 VARIABLE = "FLEETOPS_CELERY_PROGRESS"
 
 _INTERVAL = 1.0  # seconds
-_LONGEST = 200  # characters; four numbers and the name of a gate take fewer
 
 
 @contextmanager
@@ -68,20 +68,3 @@ class _Writer:
                 os.unlink(path)
             except OSError:
                 pass  # it was never made
-
-
-def read_pace(text: str) -> Pace | None:
-    """Return what the file says; ``None`` for anything else, as it comes from another host.
-
-    A shell may have said something before.
-    """
-    try:
-        document: Any = json.loads(text.strip().rpartition("\n")[2][:_LONGEST])
-    except ValueError:
-        return None
-    if not isinstance(document, list) or len(document) != 5 or document[-1] not in (None, *GATES):
-        return None
-    return Pace(*document) if [type(value) for value in document[:-1]] in _FORMS else None
-
-
-_FORMS = ([int, float, int, bool], [int, float, type(None), bool])

@@ -400,18 +400,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import parse_limits
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.census_report import census_diff
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
-    purge_document,
-)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.pointed_at import CHOICES
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_report import purge_document, purge_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
-    census_diff,
-    purge_report,
-)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (
     parse_purge_rules,
     parse_zombie_rules,

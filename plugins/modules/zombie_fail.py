@@ -181,6 +181,7 @@ report:
 
 from typing import Any
 
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.census_report import census_diff
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
     zombie_document,
@@ -188,7 +189,6 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents 
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
-    census_diff,
     zombie_report,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (

@@ -10,6 +10,7 @@ It is **private** to the collection: it can change at any time.
 from __future__ import annotations
 
 import contextvars
+import json
 import os
 import sys
 import threading
@@ -18,11 +19,11 @@ from multiprocessing.util import Finalize
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace, Rhythm
-from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import read_pace
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import GATES, Pace, Rhythm
 
 display = Display()
 
+_LONGEST = 200  # characters; four numbers and the name of a gate take fewer
 _PATIENCE = 5.0  # seconds for a look that is under way when the module has ended
 
 
@@ -95,3 +96,20 @@ class Monitor:
         with self._speaking:
             if not self._over.is_set():
                 show(text, **options)
+
+
+def read_pace(text: str) -> Pace | None:
+    """Return what the file says; ``None`` for anything else, as it comes from another host.
+
+    A shell may have said something before.
+    """
+    try:
+        document: Any = json.loads(text.strip().rpartition("\n")[2][:_LONGEST])
+    except ValueError:
+        return None
+    if not isinstance(document, list) or len(document) != 5 or document[-1] not in (None, *GATES):
+        return None
+    return Pace(*document) if [type(value) for value in document[:-1]] in _FORMS else None
+
+
+_FORMS = ([int, float, int, bool], [int, float, type(None), bool])

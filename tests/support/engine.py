@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,15 +20,14 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat impor
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cleanup import set_builtin_cleanup
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents import (
-    purge_document,
     zombie_document,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_report import purge_document, purge_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
-    purge_report,
     zombie_report,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules, parse_zombie_rules
@@ -67,7 +65,7 @@ def purge(
     chosen = find_profile(profile, table, columns)
     wanted: Limits = parse_limits(limits)
     if pause is not None:
-        wanted = replace(wanted, pause=timedelta(seconds=pause))
+        wanted = wanted._replace(pause=timedelta(seconds=pause))
     with Opened(url or database.url, read_only=check, lock_timeout=timedelta(seconds=lock_timeout)) as opened:
         result = purging.purge(
             opened,

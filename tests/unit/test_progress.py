@@ -15,9 +15,8 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace impor
 from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import (
     VARIABLE,
     progress_file,
-    read_pace,
 )
-from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor
+from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor, read_pace
 
 FILE = "[250, 1.5, 1000, true, null]"
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 import pytest
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Progress
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.census import Census
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.census_report import census_diff
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_report import purge_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_result import PurgeResult, RuleCount
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.report import (
-    census_diff,
-    purge_report,
-)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.sizes import Size
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.wording import format_bytes

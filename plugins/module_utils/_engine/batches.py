@@ -16,9 +16,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .axes import Axis, comparable
 from .database import Database
@@ -45,8 +45,7 @@ DRAINED = ("drained", "no matching row remains")
 Change = Callable[[Any, Any, bool], int]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What ends a run before the last row, and what slows it down."""
 
     max_rows: int | None = None
@@ -61,7 +60,7 @@ class Limits:
         """Return these limits with batches of *most* rows or fewer."""
         if most is None:
             return self
-        return replace(self, batch_size=min(most, self.batch_size or most))
+        return self._replace(batch_size=min(most, self.batch_size or most))
 
 
 @dataclass
@@ -85,6 +84,11 @@ class Progress:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
+
+    def tell(self) -> None:
+        """Let whoever watches see it."""
+        if self.observe:
+            self.observe()
 
     def stop(self, stopped: str, reason: str) -> None:
         self.stopped, self.reason = stopped, reason
@@ -213,8 +217,7 @@ class Walker:
         self.progress.changed += changed
         self.progress.batches += 1
         self.progress.writes += changed > 0
-        if self.progress.observe:
-            self.progress.observe()
+        self.progress.tell()
 
     def _pause(self) -> None:
         if self._limits.pause:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from .database import Database
 from .documents import (
-    purge_document,
     reclaim_document,
     support_document,
     zombie_document,
@@ -22,10 +21,11 @@ from .errors import CleanupError
 from .pace import Pace
 from .policy import NO_VACUUM, Policy, TablePolicy
 from .purge import purge
+from .purge_report import purge_document, purge_report
 from .purge_result import PurgeResult
 from .reclaim import ReclaimResult, reclaim
 from .records import RecordTable
-from .report import purge_report, reclaim_report, support_report, zombie_report
+from .report import reclaim_report, support_report, zombie_report
 from .sizes import settle
 from .statistics import Statistics, take_statistics
 from .statistics_report import statistics_document, statistics_report

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from .sizes import size_document
 
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
-    from .census import Census
-    from .purge_result import PurgeResult
     from .reclaim import ReclaimResult
     from .restore import RestoreResult
     from .supporting import SupportResult
@@ -23,39 +21,6 @@ if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
 Document = dict[str, Any]
 
 _SHOWN_ROWS = 100
-
-
-def purge_document(result: PurgeResult) -> Document:
-    seconds = result.seconds
-    return {
-        "changed": result.changed,
-        "matched": result.matched,
-        "deleted": result.deleted,
-        "rules": [
-            {
-                "name": one.rule.name,
-                "matched": one.matched,
-                "deleted": one.deleted,
-                "note": one.note,
-            }
-            for one in result.rules
-        ],
-        "related": [asdict(one) for one in result.related],
-        "protected": result.protected,
-        "referenced": result.referenced,
-        "before": _census(result.before),
-        "after": _census(result.after),
-        "stopped": result.progress.stopped,
-        "stopped_reason": result.progress.reason,
-        "strategy": result.strategy,
-        "strategy_reason": result.strategy_reason,
-        "pauses": [{"gate": gate, "seconds": round(held, 1)} for gate, held in result.progress.pauses.items()],
-        "remaining": result.remaining,
-        "batches": result.progress.batches,
-        "duration_seconds": round(seconds, 3),
-        "rows_per_second": round(result.deleted / seconds) if seconds > 0 else 0,
-        "archive": asdict(result.archive) if result.archive else None,
-    }
 
 
 def zombie_document(results: Sequence[ZombieResult]) -> Document:
@@ -131,14 +96,4 @@ def restore_document(result: RestoreResult) -> Document:
         "present": result.present,
         "tables": [asdict(one) for one in result.tables],
         "manifests": result.manifests,
-    }
-
-
-def _census(census: Census) -> Document:
-    size = size_document(census.size)
-    return {
-        **size,
-        "total": census.total,
-        "estimates": [*(["total"] if census.estimated else []), *size["estimates"]],
-        "by_status": [{"status": status, "count": count} for status, count in census.by_status.items()],
     }

@@ -142,8 +142,7 @@ class Gatekeeper:
                 progress.stop("gate", f"{closed.reason}, for {waited:.0f} s by now" if waited >= 1 else closed.reason)
                 break
             progress.held_by = closed.gate
-            if progress.observe:
-                progress.observe()
+            progress.tell()
             time.sleep(_INTERVAL)
             progress.pauses[closed.gate] = progress.pauses.get(closed.gate, 0.0) + time.monotonic() - began - waited
         progress.held_by = None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     # Not loaded: this is used on the controller too, where there may be no SQLAlchemy.
@@ -22,8 +21,7 @@ GATES = ("hours", "max_replica_lag", "vacuum", "lock_waiters", "condition")
 _DIGITS = 3  # of an estimate; more would claim to know it
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """A run at one moment."""
 
     done: int  #: rows
@@ -55,8 +53,7 @@ class Pace:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True)
-class Rhythm:
+class Rhythm(NamedTuple):
     """When there is something to say."""
 
     seconds: float  #: between two looks, and before the first

@@ -18,10 +18,8 @@ from .clock import Clock
 from .database import Database
 from .deletion import Deletion
 from .errors import UsageError
-from .estimates import estimate_matching
 from .libraries import sa
 from .locked_rows import free_rows
-from .pace import Pace, follow
 from .pointed_at import PointedAt
 from .purge_result import PurgeResult, RuleCount
 from .records import RecordTable
@@ -32,12 +30,12 @@ from .selection import Selection, select_rows
 from .sizes import table_size
 from .statuses import Statuses
 from .stillness import Stillness
-from .strategy import Strategy
-from .survivors import Survivors
+from .strategy import Strategy, choose_strategy
 
 if TYPE_CHECKING:
     from .archive import Archive, ArchivePlace
     from .gates import Gatekeeper
+    from .pace import Pace
 
 _ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
 
@@ -77,7 +75,7 @@ def purge(
         )
     archived = archive is not None
     pointed_at = PointedAt(database, record, referenced, archived=archived)
-    strategy = Strategy(database, record, rules, limits, exclusive_lock, archived=archived)
+    strategy = choose_strategy(database, record, rules, limits, exclusive_lock, archived=archived)
     by_status = by_status or check or limits.max_percent is not None
     purging = _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at, strategy, archive)
     return purging.run(check, by_status, watch)
@@ -141,7 +139,7 @@ class _Purge:
             after, remaining = before.without_matched(), before.all_matched
         else:
             if watch:
-                self._follow(watch, before.all_matched if by_status else None)
+                self._progress.observe = partial(self._follow, watch, before.all_matched if by_status else None)
             with telling_what_was_done(self._progress, "deleted"):
                 with self._deletion:
                     related = self._delete(counts)
@@ -168,6 +166,10 @@ class _Purge:
         )
 
     def _follow(self, watch: Callable[[Pace], None], counted: int | None) -> None:
+        # Loaded only where it is needed: many runs find nothing to do.
+        from .estimates import estimate_matching
+        from .pace import follow
+
         matched = counted
         if matched is None:
             matched = estimate_matching(self._database, self._record.table, sa.or_(*self._conditions))
@@ -265,7 +267,9 @@ class _Purge:
 
     def _delete_records(self, counts: list[RuleCount]) -> None:
         if self._walker.may_go_on():
-            deleted = self._strategy.run(Survivors(self._statuses, self._selections))
+            if self._strategy.name != "batches":
+                self._progress.tell()
+            deleted = self._strategy.run(self._statuses, self._selections)
             for count, number in zip(counts, deleted):
                 count.deleted = number
             self._progress.changed += sum(deleted)
@@ -288,6 +292,8 @@ class _Purge:
                 self._walk(selection, count)
 
     def _walk(self, selection: Selection, count: RuleCount) -> None:
+        if not self._progress.batches:
+            self._progress.tell()
         before = self._progress.changed
         for axis in selection.axes:
             self._walker.walk(axis, selection.rest, self._delete_batch)

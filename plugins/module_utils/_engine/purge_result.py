@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .archive import Archived
@@ -28,8 +28,7 @@ class RuleCount:
     drained: bool = False  #: the last look found no matching row
 
 
-@dataclass
-class PurgeResult:
+class PurgeResult(NamedTuple):
     """What a purge did, or in check mode what it would do."""
 
     table: str

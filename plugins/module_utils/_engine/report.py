@@ -10,69 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .wording import Lines, format_bytes, size_words
+from .wording import Lines, format_bytes, record_words, size_words
 
 if TYPE_CHECKING:  # a module loads what it returns, not what other modules do
-    from .census import Census
     from .indexes import Index
-    from .purge_result import PurgeResult
     from .reclaim import ReclaimResult
     from .restore import RestoreResult
     from .sizes import Size
     from .supporting import SupportingIndex, SupportResult
     from .zombies import ZombieResult
-
-_STRATEGIES = {
-    "rewrite": "keeping the rows that stay and emptying the table, under an exclusive lock",
-    "truncate": "emptying the table at once",
-}
-
-
-def purge_report(result: PurgeResult) -> Lines:
-    check = result.check
-    count = result.matched if check else result.deleted
-    lines = [
-        f"{result.table}: {'would delete' if check else 'deleted'} {_records(count)} "
-        f"({_total(result.before)} → {_total(result.after)})"
-    ]
-    for one in result.rules:
-        if one.note:
-            lines.append(f"  - {one.rule.name}: {one.note}")
-            continue
-        number = one.matched if check else one.deleted
-        lines.append(f"  - {one.rule.name}: {_records(number)} ({one.rule.describe()})")
-    for related in result.related:
-        number = related.matched if check else related.deleted
-        lines.append(f"  - {related.table}: {_records(number)} with them")
-    if result.protected:
-        lines.append(f"  {_records(result.protected)} kept: their chord still waits for them")
-    if result.referenced:
-        lines.append(f"  {_records(result.referenced)} kept: rows of other tables point at them")
-    if result.strategy_reason:
-        lines.append(f"  In batches, for {result.strategy_reason}")
-    elif result.strategy != "batches":
-        lines.append(f"  By {_STRATEGIES[result.strategy]}")
-    if check:
-        return lines
-    for gate, held in result.progress.pauses.items():
-        lines.append(f"  Paused for {held:.0f} s by the gate {gate}")
-    if result.progress.ended_early:
-        lines.append(
-            f"  Stopped early ({result.progress.stopped}): {result.progress.reason}; "
-            f"{_records(result.remaining)} still match"
-        )
-    if result.deleted:
-        lines.append(
-            f"  {result.progress.batches:,} batches in {result.seconds:.1f} s, "
-            f"size {size_words(result.before.size)} → {size_words(result.after.size)}"
-        )
-    if result.archive:
-        archive = result.archive
-        lines.append(
-            f"  {_records(archive.rows)} archived, {format_bytes(archive.bytes)} of {archive.compression}: "
-            f"{archive.manifest}"
-        )
-    return lines
 
 
 def zombie_report(results: Sequence[ZombieResult]) -> Lines:
@@ -80,19 +26,19 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
     for result in results:
         verb = "would end" if result.check else "ended"
         number = result.matched - result.unwritable if result.check else result.ended
-        lines.append(f"{result.table}: {verb} {_records(number)} whose task is dead")
+        lines.append(f"{result.table}: {verb} {record_words(number)} whose task is dead")
         for one in result.rules:
             number = one.matched - one.unwritable if result.check else one.ended
-            lines.append(f"  - {one.rule.name}: {_records(number)} ({one.rule.describe()} → {one.status})")
+            lines.append(f"  - {one.rule.name}: {record_words(number)} ({one.rule.describe()} → {one.status})")
             if one.unwritable:
                 lines.append(
-                    f"    {_records(one.unwritable)} left as they are: their result is in an "
+                    f"    {record_words(one.unwritable)} left as they are: their result is in an "
                     "encoding that cannot be written here"
                 )
         if result.examined:
             verdicts = Counter(one.verdict for one in result.examined)
             words = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(verdicts.items()))
-            lines.append(f"  The containers were asked about {_records(len(result.examined))}: {words}")
+            lines.append(f"  The containers were asked about {record_words(len(result.examined))}: {words}")
     return lines
 
 
@@ -133,8 +79,8 @@ def support_report(result: SupportResult) -> Lines:
 def restore_report(result: RestoreResult) -> Lines:
     verb = "would put back" if result.check else "put back"
     return [
-        f"{one.table}: {verb} {_records(one.restored)}"
-        + (f", {_records(one.present)} left as they are there" if one.present else "")
+        f"{one.table}: {verb} {record_words(one.restored)}"
+        + (f", {record_words(one.present)} left as they are there" if one.present else "")
         for one in result.tables
     ] or ["No archived record is selected"]
 
@@ -146,16 +92,6 @@ def restore_diff(result: RestoreResult) -> dict[str, Any]:
         "after_header": "records put back",
         "before": "",
         "after": "".join(f"{one.table}: {one.restored:,}\n" for one in result.tables if one.restored),
-    }
-
-
-def census_diff(table: str, before: Census, after: Census) -> dict[str, Any]:
-    """Return the table before and after, as ``--diff`` shows it."""
-    return {
-        "before_header": table,
-        "after_header": table,
-        "before": _census_text(before),
-        "after": _census_text(after),
     }
 
 
@@ -189,19 +125,6 @@ def _index(index: Index | SupportingIndex, table: str) -> str:
     return f"{index.name} on {table} ({columns}){f' where {index.where}' if index.where else ''}"
 
 
-def _census_text(census: Census) -> str:
-    rows = [("total", census.total), *sorted(census.by_status.items())]
-    return "".join(f"{label}: {count:,}\n" for label, count in rows)
-
-
 def _size_text(size: Size) -> str:
     dead = "" if size.dead_rows is None else f"dead rows: {size.dead_rows:,}\n"
     return f"table: {size.table_bytes:,} bytes\nindexes: {size.index_bytes:,} bytes\n{dead}"
-
-
-def _records(count: int) -> str:
-    return f"{count:,} record{'' if count == 1 else 's'}"
-
-
-def _total(census: Census) -> str:
-    return f"{'about ' if census.estimated else ''}{census.total:,}"

@@ -8,96 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .batches import Limits
-from .census import Census
 from .database import Database
-from .errors import LockTimeoutError, StatementTimeoutError
-from .estimates import estimate_matching
 from .records import RecordTable
-from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Hindered, rewrite_of
 from .rules import PurgeRule
-from .survivors import Survivors
 
-#: How long everybody may be locked out while all rows are counted before they go.
-_TO_EMPTY = timedelta(seconds=5)
+if TYPE_CHECKING:
+    from .census import Census
+    from .selection import Selection
+    from .statuses import Statuses
 
 
 class Strategy:
-    """How one purge goes about it: as far as possible without batches, which take the rest.
+    """How one purge goes about it. This one leaves all of it to batches."""
 
-    :param exclusive_lock: how long others may be locked out; ``None`` where they may not
-    :param archived: the rows go into an archive, which only batches do
-    """
+    name = "batches"
+    reason: str | None = None  #: why it is batches, where something faster was asked for
 
-    def __init__(
-        self,
-        database: Database,
-        record: RecordTable,
-        rules: Sequence[PurgeRule],
-        limits: Limits,
-        exclusive_lock: timedelta | None,
-        *,
-        archived: bool = False,
-    ) -> None:
-        self._database = database
-        self._record = record
-        self._archived = archived
-        self._limits = limits
-        self._everything = any(rule.all for rule in rules)
-        self._allowed = exclusive_lock or (_TO_EMPTY if self._everything else None)
-        self._rewrite = rewrite_of(database, record, self._allowed) if self._allowed else None
-        self.name = "batches"
-        self.reason: str | None = None
+    def __init__(self) -> None:
         self.cleared: list[str] = []  #: tables that a run had left that was killed
 
     def choose(self, before: Census, condition: Any) -> None:
         """Choose by how many of the rows meet *condition* and go: as counted, or as the server's planner sees it."""
-        if self._rewrite is None:
-            return
-        self.reason = self._unwanted() or self._rewrite.hindrance() or self._unfit(before, condition)
-        if self.reason is None:
-            self.name = "truncate" if self._everything else "rewrite"
 
-    def run(self, survivors: Survivors) -> list[int]:
-        """Keep only *survivors*; return how many went for each selection, or nothing where batches are to do it."""
-        if self._rewrite is None:
-            return []
-        self.cleared = self._rewrite.tidy()
-        if self.name == "batches":
-            return []
-        try:
-            return self._rewrite.run(survivors, self._everything)
-        except LockTimeoutError:
-            why = "other sessions held the table"
-        except StatementTimeoutError:
-            why = "it would have locked others out for too long"
-        except Hindered as hindered:
-            why = str(hindered)
-        self.name, self.reason = "batches", why
+    def run(self, statuses: Statuses, selections: Sequence[Selection]) -> list[int]:
+        """Keep only what no selection takes; return how many rows went for each, or nothing: batches are to do it."""
         return []
 
-    def _unwanted(self) -> str | None:
-        limits = self._limits
-        if self._archived:
-            return "rows are archived in batches"
-        if limits.max_rows is not None or limits.time_budget is not None:
-            return "max_rows and time_budget need batches"
-        if self._record.profile.children:
-            return "the rows of its child tables go with its own"
-        return None
 
-    def _unfit(self, before: Census, condition: Any) -> str | None:
-        if self._everything:
-            return None
-        going: int | None = before.all_matched
-        if not before.matched:
-            going = estimate_matching(self._database, self._record.table, condition)
-        survivors = before.total - (going or 0)
-        if before.total < FEWEST_ROWS:
-            return f"it has only {before.total:,} rows"
-        if survivors * 100 > FEW_SURVIVORS * before.total:
-            about = "" if before.matched else "about "
-            return f"{about}{survivors:,} of {before.total:,} rows stay"
-        return None
+def choose_strategy(
+    database: Database,
+    record: RecordTable,
+    rules: Sequence[PurgeRule],
+    limits: Limits,
+    exclusive_lock: timedelta | None,
+    *,
+    archived: bool = False,
+) -> Strategy:
+    """Return the strategy for *rules*.
+
+    :param exclusive_lock: how long others may be locked out; ``None`` where they may not
+    :param archived: the rows go into an archive, which only batches do
+    """
+    everything = any(rule.all for rule in rules)
+    if exclusive_lock is None and not everything:
+        return Strategy()
+    # Loaded only where it is needed: most runs lock nobody out.
+    from .rewriting import Rewriting
+
+    return Rewriting(database, record, limits, exclusive_lock, everything=everything, archived=archived)

@@ -28,3 +28,7 @@ def size_words(size: Size) -> str:
     """Return the size of a table with its indexes."""
     about = "about " if "size_bytes" in size.estimates else ""
     return about + format_bytes(size.size_bytes)
+
+
+def record_words(count: int) -> str:
+    return f"{count:,} record{'' if count == 1 else 's'}"
