@@ -26,6 +26,8 @@ try:
 except ImportError:
     sa = None  # type: ignore[assignment]
 finally:
+    # Nor later, each time that some new objects have come.
+    gc.freeze()
     if _collects:
         gc.enable()
 
