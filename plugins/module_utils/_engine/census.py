@@ -100,7 +100,8 @@ def take_totals(database: Database, record: RecordTable, statuses: Statuses) -> 
     about = estimate_rows(database, record.table)
     if about is not None and about > _COUNTED_ROWS:
         return Census(about, size, estimated=True)
-    counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
-    if counted > _COUNTED_ROWS:
-        return Census(counted, size)
+    if about is None:
+        counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
+        if counted > _COUNTED_ROWS:
+            return Census(counted, size)
     return take_census(database, record, statuses, (), size=size)

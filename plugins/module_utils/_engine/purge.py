@@ -191,6 +191,8 @@ class _Purge:
         return take_totals(self._database, self._record, self._statuses)
 
     def _after(self, before: Census, by_status: bool, remaining: int, deleted: int) -> Census:
+        if not deleted:
+            return before  # to count again would only tell what others did
         if by_status:
             return self._count()
         if before.estimated:
