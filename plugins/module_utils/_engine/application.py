@@ -78,10 +78,16 @@ class Configuration:
     versions: dict[str, str] = field(default_factory=dict)
 
 
+#: The service that the role beat_schedule adds to a project. It is ours, and no part of the application.
+SIDECAR = "celery_maintenance"
+
+
 def celery_processes(containers: Sequence[Container]) -> list[CeleryProcess]:
-    """Return the containers whose command is ``celery``, running or not."""
+    """Return the application's containers whose command is ``celery``, running or not."""
     processes = []
     for container in containers:
+        if container.service == SIDECAR:
+            continue
         words = _words(container.command)
         roles = {word for word in words if word in ("worker", "beat")}
         if not any(word.rpartition("/")[2] == "celery" for word in words) or not roles:

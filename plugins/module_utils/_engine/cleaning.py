@@ -97,15 +97,16 @@ def clean(
             if done.indexes.changed and not check:
                 # A purge walks along indexes that it knows of.
                 record = RecordTable(database, table.profile)
-        if "zombies" in steps:
+        if "zombies" in steps and table.zombie_rules != ():
             done.zombies = [fail_zombies(database, record, zombie_rules, check=check)]
             if table.zombie_rules is None:
                 done.zombies += fail_zombies_of_dependents(database, table.profile, check=check)
-        if "purge" in steps:
+        purge_rules = policy.purge_rules(table)
+        if "purge" in steps and (purge_rules or table.purge_rules is None):
             done.purge = purge(
                 database,
                 record,
-                policy.purge_rules(table),
+                purge_rules,
                 policy.limits,
                 confirm=table.confirm,
                 check=check,

@@ -20,6 +20,10 @@ class UsageError(CleanupError):
     """The request itself is wrong: nothing was read or changed."""
 
 
+class RefusedError(UsageError):
+    """What was asked for is well-formed, but what is in the table or on the disk speaks against it."""
+
+
 class DatabaseError(CleanupError):
     """The database refused or went away."""
 

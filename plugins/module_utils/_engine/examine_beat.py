@@ -68,7 +68,8 @@ def _overdue(tasks: list[PeriodicTask], now: datetime) -> Iterator[Finding]:
 
 def _unknown(tasks: list[PeriodicTask], configuration: Configuration) -> Iterator[Finding]:
     for task in tasks:
-        if task.task not in configuration.tasks:
+        # Those of the role beat_schedule are known to the workers, which need not be who was asked.
+        if task.task not in configuration.tasks and not task.task.startswith("celery_maintenance."):
             yield warning(
                 "periodic_task_unknown",
                 f"The periodic task {task.name} runs {task.task}, which the application does not have.",

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .application import CeleryProcess
+from .application import SIDECAR, CeleryProcess
 from .docker import Container
 from .maintenance_schedule import Schedule
 
-SIDECAR = "celery_maintenance"
 DEFAULT_QUEUE = "maintenance"
 INSIDE = "/opt/fleetops-celery"  #: where our files are in a container
 _PACKAGE, _PLUGIN, _POLICY = f"{INSIDE}/maintenance.pyz", f"{INSIDE}/plugin", f"{INSIDE}/policy"

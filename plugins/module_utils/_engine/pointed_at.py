@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .database import Database
-from .errors import UsageError
+from .errors import RefusedError
 from .libraries import sa
 from .records import RecordTable
 from .references import Reference, find_references
@@ -48,7 +48,7 @@ class PointedAt:
         for reference in self._binding():
             held = sa.and_(condition, reference.points_at(self._record))
             if self._database.rows(sa.select(self._record.identity).where(held).limit(1)):
-                raise UsageError(
+                raise RefusedError(
                     f"Rows of {reference} point at rows of {self._record.name} that the rules select. "
                     f"Nothing was deleted. Delete those rows first, or set referenced to {SKIP} to leave what they "
                     "point at."

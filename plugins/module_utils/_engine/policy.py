@@ -89,7 +89,7 @@ class Vacuum:
 
 @dataclass(frozen=True)
 class TablePolicy:
-    """What is done with one record table. Rules that are ``None`` are the profile's own."""
+    """What is done with one record table. Rules that are ``None`` are the profile's own; an empty list is no step."""
 
     profile: Profile
     zombie_rules: tuple[ZombieRule, ...] | None = None
@@ -180,8 +180,9 @@ def _tables(documents: list[Any]) -> Iterator[TablePolicy]:
             raise UsageError(f"{where}: referenced {referenced!r} is unknown; use {', '.join(CHOICES)}.")
         try:
             profile = find_profile(known.get("profile") or DEFAULT_PROFILE, known.get("table"), known.get("columns"))
-            zombie_rules = parse_zombie_rules(zombies) if zombies else None
-            purge_rules = parse_purge_rules(purges) if purges else None
+            # A list without a rule leaves the step out.
+            zombie_rules = (parse_zombie_rules(zombies) if zombies else ()) if zombies is not None else None
+            purge_rules = (parse_purge_rules(purges) if purges else ()) if purges is not None else None
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
         vacuum = _vacuum(known.get("vacuum") or {}, where)

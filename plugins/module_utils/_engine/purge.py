@@ -17,7 +17,7 @@ from .chords import Chords
 from .clock import Clock
 from .database import Database
 from .deletion import Deletion
-from .errors import UsageError
+from .errors import RefusedError, UsageError
 from .libraries import sa
 from .locked_rows import free_rows
 from .pointed_at import PointedAt
@@ -247,7 +247,7 @@ class _Purge:
         most = self._limits.max_percent
         if most is not None and before.all_matched * 100 > most * before.total:
             share = 100 * before.all_matched / before.total
-            raise UsageError(
+            raise RefusedError(
                 f"The rules select {before.all_matched:,} of {before.total:,} rows of "
                 f"{self._record.name} ({share:.1f} %), more than max_percent allows ({most:g} %). "
                 "Nothing was deleted."
@@ -261,7 +261,7 @@ class _Purge:
         census = before if counted else self._count()
         lacking = self._place.lacks_space(size * census.all_matched / max(census.total, 1))
         if lacking:
-            raise UsageError(lacking)
+            raise RefusedError(lacking)
 
     def _delete(self, counts: list[RuleCount]) -> list[RelatedCount]:
         self._delete_records(counts)

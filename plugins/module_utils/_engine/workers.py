@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .application import CeleryProcess, celery_processes
+from .application import SIDECAR, CeleryProcess, celery_processes
 from .compose import Project
 from .docker import Container
 from .errors import UsageError
-from .maintenance_services import SIDECAR
 
 
 def find_workers(project: Project, service: str | None) -> list[CeleryProcess]:

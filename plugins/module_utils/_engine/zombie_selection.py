@@ -48,4 +48,8 @@ def select_zombies(record: RecordTable, clock: Clock, statuses: Statuses, rule: 
         columns = columns or [record.column("started")]
     cutoffs = {column: clock.moment(column, rule.older_than) for column in columns}
     since = columns[0] if len(columns) == 1 else sa.func.coalesce(*columns, type_=columns[0].type)
-    return ZombieSelection(rule, tuple(older_than(record, cutoffs)), statuses.condition(rule.statuses), since)
+    status = statuses.condition(rule.statuses)
+    if record.profile.flags:
+        # A session that has its end has been closed, whatever its flag says.
+        status = sa.and_(status, record.column("finished").is_(None))
+    return ZombieSelection(rule, tuple(older_than(record, cutoffs)), status, since)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..cleaning import Cleaning, clean, cleaning_document
 from ..database import Database
-from ..errors import CleanupError, UsageError
+from ..errors import CleanupError, RefusedError, UsageError
 from ..pace import Pace
 from ..policy import Policy, TablePolicy
 from ..policy_file import open_database
@@ -102,7 +102,8 @@ class Run:
 def code_of(error: CleanupError) -> int:
     if isinstance(error, (TableBusyError, InterruptedRunError)):
         return LEFT
-    return WRONG if isinstance(error, UsageError) else FAILED
+    wrong = isinstance(error, UsageError) and not isinstance(error, RefusedError)
+    return WRONG if wrong else FAILED
 
 
 def new_run(arguments: argparse.Namespace) -> Run:

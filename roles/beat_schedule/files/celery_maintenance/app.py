@@ -71,12 +71,17 @@ def _make(settings: dict[str, Any]) -> Celery:
     return made
 
 
-_READY.unlink(missing_ok=True)
 app = _make(json.loads(os.environ[SETTINGS_VARIABLE]))
+
+
+# Only where the worker starts: others may import this in the same container.
+def _forget_health(**_: Any) -> None:
+    _READY.unlink(missing_ok=True)
 
 
 def _tell_health_check(**_: Any) -> None:
     _READY.touch()
 
 
+signals.worker_init.connect(_forget_health, weak=False)
 signals.worker_ready.connect(_tell_health_check, weak=False)

@@ -52,7 +52,11 @@ def run_policy(check: bool = False) -> dict[str, Any]:
     """Clean every table of the policy; with *check* only say what would be done."""
     from .whole_policy import run_policy as run
 
-    return _told(run(check), "report")
+    done, failure = run(check)
+    _told(done, "report")
+    if failure:
+        raise failure
+    return done
 
 
 @_task

@@ -11,12 +11,17 @@ from typing import Any
 
 from .deployment import deployment
 from .engine.cleaning import clean, cleaning_document, cleaning_report
+from .engine.errors import CleanupError
 from .engine.table_lock import TableBusyError, table_lock
 
 
-def run_policy(check: bool) -> dict[str, Any]:
-    """Clean every table of the policy; one that another run is at is left to that."""
+def run_policy(check: bool) -> tuple[dict[str, Any], CleanupError | None]:
+    """Clean every table of the policy, but for one that another run is at. Where one fails, go on with the next.
+
+    Returns what was done, and the first error that there was.
+    """
     tables, skipped, report = [], [], []
+    failure: CleanupError | None = None
     with deployment(read_only=check) as here:
         for table in here.policy.tables_in(here.database):
             name = table.profile.table
@@ -28,12 +33,17 @@ def run_policy(check: bool) -> dict[str, Any]:
                 skipped.append(name)
                 report.append(str(busy))
                 continue
+            except CleanupError as error:
+                failure = failure or error
+                report.append(f"{name}: {error}")
+                continue
             tables.append(cleaning_document(done))
             report += cleaning_report(done)
-    return {
+    done = {
         "changed": any(table["changed"] for table in tables),
         "dry_run": check,
         "tables": tables,
         "skipped": skipped,
         "report": report,
     }
+    return done, failure
