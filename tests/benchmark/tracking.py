@@ -29,6 +29,7 @@ from support.waiting import wait_until
 
 _REDIS = "6.4.0"
 _WARM = 2_000
+_RECORDED = "SELECT count(*) FROM task_logs WHERE status = 'SUCCESS'"
 _HERE = Path(__file__).parent
 _PROGRAM = """
 import sys
@@ -106,15 +107,13 @@ def _throughput(way: str, broker: str, database: Database, tasks: int) -> float:
             )  # fmt: skip
         try:
             wait_until((folder / "end").exists, seconds=300)
+            if way == ON:
+                # Where the tasks take all there is of the machine, the writer may be behind them.
+                wait_until(lambda: database.scalar(_RECORDED) == _WARM + tasks + 2, seconds=120)
             time.sleep(0.1)
         finally:
             worker.terminate()
             worker.wait(60)
-        if way == ON:
-            recorded = database.scalar("SELECT count(*) FROM task_logs WHERE status = 'SUCCESS'")
-            expected = _WARM + tasks + 2
-            if recorded != expected:
-                raise RuntimeError(f"{recorded} of {expected} tasks: {(folder / 'log').read_text()[-3000:]}")
         begin, end = (float((folder / mark).read_text()) for mark in ("begin", "end"))
         return tasks / (end - begin)
 
