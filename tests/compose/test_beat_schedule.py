@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.docker import ComposeProject, Images, RoleHost, docker, without_root
+from support.running import run_module
 from support.tables import fill
 from support.tables.rows import TASK_RESULT, task_results
 
@@ -101,6 +102,13 @@ def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host
     assert host.changed(check=True, **options) == 0
     assert host.changed(**options) == 0
     assert host.state() == after
+
+    # It is no part of the application: who looks that over neither counts it nor disturbs it.
+    looked = run_module("deployment_info", {"compose": {"project_dir": str(project.folder)}})
+    roles = {service["service"]: service["roles"] for service in looked["services"]}
+    assert roles["celery_maintenance"] == []
+    assert "several_beats" not in {finding["code"] for finding in looked["findings"]}
+    assert project.inspect("celery_maintenance")["State"]["Health"]["Status"] == "healthy"
 
     _wait_until_cleaned(project, "celery_maintenance")
     worked = _memory(project, "celery_maintenance")

@@ -88,7 +88,9 @@ def clean(
     zombie_rules = table.effective_zombie_rules
 
     def statistics() -> Statistics:
-        return take_statistics(database, record, top=top, period=period, zombie_rules=zombie_rules)
+        # What is overdue is told even where nobody is to end it.
+        overdue = zombie_rules or table.profile.zombie_rules
+        return take_statistics(database, record, top=top, period=period, zombie_rules=overdue)
 
     done = Cleaning(record.name, check, statistics())
     try:

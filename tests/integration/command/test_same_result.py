@@ -34,9 +34,10 @@ POLICY: dict[str, Any] = {
     "high_frequency_tasks": ["flush"],
     "tables": [
         {"profile": "django_celery_results", "purge_rules": [{"name": "old", "older_than": "5d"}]},
-        {"profile": "processing_tasks", "vacuum": {"mode": "none"}},
+        # Its tasks that hang are ended, and nothing is deleted.
+        {"profile": "processing_tasks", "purge_rules": [], "vacuum": {"mode": "none"}},
         {"profile": "task_logs", "zombie_rules": [{"statuses": ["STARTED"], "older_than": "12h", "reason": "gone"}]},
-        {"profile": "reading_sessions"},
+        {"profile": "reading_sessions", "zombie_rules": []},
     ],
     "limits": {"max_rows": 60, "batch_size": 20},
     "indexes": True,
@@ -105,6 +106,9 @@ def test_role_command_and_task(
 
     assert done.exit_code == (0 if check else 3)
     assert _comparable(dump(by_command)) == _comparable(dump(by_role))
+    assert by_role.count("processing_tasks") == 21
+    ended = "SELECT count(*) FROM processing_tasks WHERE status = 'RUNNING'"
+    assert by_role.scalar(ended) == (5 if check else 0)
     told = [line for task in run.results("ansible.builtin.debug", "shop") for line in task["msg"]]
     assert _lines(done.out.splitlines()[3:-2]) == _lines(told)
 
