@@ -39,11 +39,11 @@ def run_policy(check: bool) -> tuple[dict[str, Any], CleanupError | None]:
                 continue
             tables.append(cleaning_document(done))
             report += cleaning_report(done)
-    done = {
+    document = {
         "changed": any(table["changed"] for table in tables),
         "dry_run": check,
         "tables": tables,
         "skipped": skipped,
         "report": report,
     }
-    return done, failure
+    return document, failure
