@@ -88,7 +88,7 @@ def test_space_is_given_back_once(make_database: MakeDatabase, fork_module: RunM
         again = fork_module("results_vacuum", arguments, check=check)
         assert (again["changed"], again["steps"]) == (False, [])
         assert again["left_out"]
-        assert again["report"] == [f"processing_tasks: nothing to reclaim, {again['skipped']}"]
+        assert again["report"] == [f"processing_tasks: nothing to reclaim, {again['left_out']}"]
 
 
 @pytest.mark.parametrize("database_server", ["postgresql", "sqlite"], indirect=True)
