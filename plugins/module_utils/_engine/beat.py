@@ -27,6 +27,7 @@ from .records import reflect
 TASK_TABLE = "django_celery_beat_periodictask"
 _CRONTAB_TABLE = "django_celery_beat_crontabschedule"
 _CHANGES_TABLE = "django_celery_beat_periodictasks"
+_INTERVAL_TABLE = "django_celery_beat_intervalschedule"
 _SCHEDULES = ("interval_id", "crontab_id", "solar_id", "clocked_id")
 #: What a new row holds where nothing else is said: none of these columns has a default in SQL.
 _NEW = {
@@ -42,7 +43,7 @@ _NEW = {
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """One row of the schedule; ``crontab`` is ``None`` where it has a schedule of another kind."""
+    """One row of the schedule; of ``crontab`` and ``interval`` one is ``None``, or both where it is of another kind."""
 
     name: str
     task: str
@@ -55,6 +56,7 @@ class PeriodicTask:
     priority: int | None
     expire_seconds: int | None
     description: str
+    interval: timedelta | None = field(default=None, compare=False)
     last_run_at: datetime | None = field(default=None, compare=False)
     date_changed: datetime | None = field(default=None, compare=False)
 
@@ -98,9 +100,19 @@ class Beat:
         return server_time(self._database)[0].replace(tzinfo=timezone.utc)
 
     def _read(self, condition: Any) -> list[PeriodicTask]:
+        intervals = sa.table(_INTERVAL_TABLE, *map(sa.column, ("id", "every", "period")))
         rows = self._database.rows(
-            sa.select(self._tasks, *(self._crontabs.c[one].label(f"crontab_{one}") for one in _CRONTAB_COLUMNS))
-            .select_from(self._tasks.outerjoin(self._crontabs, self._tasks.c.crontab_id == self._crontabs.c.id))
+            sa.select(
+                self._tasks,
+                *(self._crontabs.c[one].label(f"crontab_{one}") for one in _CRONTAB_COLUMNS),
+                intervals.c.every.label("interval_every"),
+                intervals.c.period.label("interval_period"),
+            )
+            .select_from(
+                self._tasks.outerjoin(self._crontabs, self._tasks.c.crontab_id == self._crontabs.c.id).outerjoin(
+                    intervals, self._tasks.c.interval_id == intervals.c.id
+                )
+            )
             .where(condition)
             .order_by(self._tasks.c.name)
         )
@@ -184,6 +196,8 @@ def _periodic_task(row: Any) -> PeriodicTask:
         priority=row.priority,
         expire_seconds=row.expire_seconds,
         description=row.description,
+        # Its periods have the names of a timedelta's units.
+        interval=timedelta(**{row.interval_period: row.interval_every}) if row.interval_every else None,
         last_run_at=_aware(row.last_run_at),
         date_changed=_aware(row.date_changed),
     )
@@ -217,11 +231,14 @@ def describe(task: PeriodicTask | None) -> str:
     return f"{'enabled' if task.enabled else 'disabled'}{when}"
 
 
+_NOT_SHOWN = ("interval", "last_run_at", "date_changed")
+
+
 def task_document(task: PeriodicTask | None) -> dict[str, Any] | None:
-    """Return *task* as plain data, without the dates that beat moves; ``None`` for none."""
+    """Return *task* as plain data, without what only beat and the doctor look at; ``None`` for none."""
     if task is None:
         return None
-    return {key: value for key, value in asdict(task).items() if key not in ("last_run_at", "date_changed")}
+    return {key: value for key, value in asdict(task).items() if key not in _NOT_SHOWN}
 
 
 def task_diff(name: str, before: PeriodicTask | None, after: PeriodicTask | None) -> dict[str, Any]:

@@ -50,11 +50,11 @@ def examine_schedule(
 def _overdue(tasks: list[PeriodicTask], now: datetime) -> Iterator[Finding]:
     late = []
     for task in tasks:
-        if task.crontab is None or task.timezone is None:
-            continue
-        due = previous_due(task.crontab, task.timezone, now - _GRACE)
         known = max((moment for moment in (task.last_run_at, task.date_changed) if moment), default=None)
-        if due is not None and known is not None and known < due:
+        if known is None:
+            continue
+        due = _due(task, known, now - _GRACE)
+        if due is not None and known < due:
             late.append((due, task))
     if late:
         due, task = max(late, key=lambda one: one[0])
@@ -64,6 +64,16 @@ def _overdue(tasks: list[PeriodicTask], now: datetime) -> Iterator[Finding]:
             + (f", nor {len(late) - 1} other tasks that were due." if len(late) > 1 else "."),
             "Start beat, and see its log for errors; one beat only may run for a schedule.",
         )
+
+
+def _due(task: PeriodicTask, known: datetime, before: datetime) -> datetime | None:
+    """Return when *task* was last due before *before*, as its schedule says."""
+    if task.interval is not None:
+        due = known + task.interval
+        return due if due < before else None
+    if task.crontab is None or task.timezone is None:
+        return None
+    return previous_due(task.crontab, task.timezone, before)
 
 
 def _unknown(tasks: list[PeriodicTask], configuration: Configuration) -> Iterator[Finding]:

@@ -192,10 +192,17 @@ def scheduled(database: Database) -> None:
 
 
 @pytest.mark.parametrize(("last_run", "late"), [("2020-01-01 00:00:00", True), ("2999-01-01 00:00:00", False)])
+@pytest.mark.parametrize("kind", ["crontab", "interval"])
 def test_a_beat_that_does_not_send_is_found(
-    make_database: Callable[..., Database], fork_module: RunModule, last_run: str, late: bool
+    make_database: Callable[..., Database], fork_module: RunModule, last_run: str, late: bool, kind: str
 ) -> None:
     database = make_database(scheduled)
+    if kind == "interval":
+        database.execute("INSERT INTO django_celery_beat_intervalschedule (every, period) VALUES (30, 'minutes')")
+        number = database.scalar("SELECT id FROM django_celery_beat_intervalschedule")
+        database.execute(
+            f"UPDATE django_celery_beat_periodictask SET interval_id = {number}, crontab_id = NULL WHERE name = 'often'"
+        )
     database.execute(
         f"UPDATE django_celery_beat_periodictask SET last_run_at = '{last_run}', date_changed = '2020-01-01 00:00:00'"
     )
