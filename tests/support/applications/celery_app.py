@@ -15,6 +15,8 @@ from celery import Celery  # type: ignore[import-untyped]
 from celery.schedules import crontab  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 
+from .. import broker
+
 SETTINGS: dict[str, Any] = json.loads(os.environ["FLEETOPS_APPLICATION"])
 WITH_DJANGO = SETTINGS["backend"] == "django-db"
 ON_SQLITE = make_url(SETTINGS["database_url"]).get_backend_name() == "sqlite"
@@ -68,7 +70,8 @@ def _broker() -> dict[str, Any]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     queue, control = str(folder / "queue"), str(folder / "control")
     options = {"data_folder_in": queue, "data_folder_out": queue, "control_folder": control}
-    return {"broker_url": "filesystem://", "broker_transport_options": options}
+    broker.register()
+    return {"broker_url": broker.URL, "broker_transport_options": options}
 
 
 def _schedule() -> dict[str, dict[str, Any]]:

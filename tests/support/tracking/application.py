@@ -15,7 +15,7 @@ from typing import Any
 from celery import Celery  # type: ignore[import-untyped]
 from celery.exceptions import Ignore, Reject  # type: ignore[import-untyped]
 
-from . import broker
+from .. import broker
 
 broker.register()
 FOLDER = Path(os.environ["TRACKED_FOLDER"])
@@ -25,7 +25,7 @@ _messages = FOLDER / "broker"
 _messages.mkdir(exist_ok=True)
 app = Celery("shop")
 app.conf.update(
-    broker_url="folder://localhost",
+    broker_url=broker.URL,
     broker_transport_options={
         "data_folder_in": str(_messages),
         "data_folder_out": str(_messages),

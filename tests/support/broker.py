@@ -14,6 +14,9 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem  # type: ignore[import
 from kombu.utils.json import dumps  # type: ignore[import-untyped]
 
 
+URL = "folder://localhost"
+
+
 class Channel(filesystem.Channel):  # type: ignore[misc]
     def _put(self, queue: Any, payload: Any, **_options: Any) -> None:  # type: ignore[override]
         name = f"{time.monotonic_ns():020}_{uuid.uuid4()}.{queue}.msg"
@@ -29,5 +32,5 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
 
 
 def register() -> None:
-    """Let `folder://localhost` be the URL of such a broker."""
+    """Let `URL` be one that Celery knows."""
     TRANSPORT_ALIASES["folder"] = f"{__name__}:Transport"
