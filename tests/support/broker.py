@@ -13,7 +13,6 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, filesystem  # type: ignore[import-untyped]
 from kombu.utils.json import dumps  # type: ignore[import-untyped]
 
-
 URL = "folder://localhost"
 
 

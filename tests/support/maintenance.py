@@ -8,17 +8,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from .applications import Application
+from .applications.process import CeleryProcess
 from .command import command_file
 from .running import CHECKOUT
 
-_READY = " ready."
 # In a fresh process of the application: sends the task and prints what it returned, or how it failed.
 _CALL = """
 import json, sys
@@ -39,40 +36,17 @@ def maintenance_path() -> str:
     return f"{command_file()}:{CHECKOUT / 'roles' / 'beat_schedule' / 'files' / 'plugin'}"
 
 
-class MaintenanceWorker:
-    """Runs until the end of the `with`. It has the application's code and command; only its environment is more."""
+class MaintenanceWorker(CeleryProcess):
+    """It has the application's code and command; only its environment is more."""
+
+    ready = " ready."
 
     def __init__(self, application: Application, policy: str | Path, level: str = "INFO") -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="fleet-maintenance-")
-        self._broker, self._log = Path(self._folder.name, "broker"), Path(self._folder.name, "log")
-        environment = application.environment(self._broker)
-        environment["PYTHONPATH"] = f"{maintenance_path()}:{environment['PYTHONPATH']}"
-        environment["CELERY_MAINTENANCE_POLICY"] = str(policy)
-        self.environment = environment
-        with self._log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "support.applications.celery_app", "worker", "--pool=threads",
-                 "--concurrency=2", "--without-mingle", "--without-gossip", "--without-heartbeat",
-                 f"--loglevel={level}"],
-                cwd=self._folder.name,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-
-    def __enter__(self) -> Self:
-        try:
-            self.wait_for(_READY, 60)
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+        super().__init__(
+            ["worker", "--pool=threads", "--concurrency=2", "--without-mingle", "--without-gossip",
+             "--without-heartbeat", f"--loglevel={level}"],
+            lambda broker: _with_maintenance(application.environment(broker), policy),
+        )  # fmt: skip
 
     def call(self, name: str, seconds: float = 60, **kwargs: Any) -> dict[str, Any]:
         """Send the task and wait: its `state`, and its `value`, or the text of its error, or None where it goes on."""
@@ -88,22 +62,10 @@ class MaintenanceWorker:
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return result
 
-    @property
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
 
-    def wait_for(self, text: str, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while text not in self.log:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the worker did not say {text!r} within {seconds} s:\n{self.log[-6000:]}")
-            time.sleep(0.1)
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            self._folder.cleanup()
+def _with_maintenance(environment: dict[str, str], policy: str | Path) -> dict[str, str]:
+    return {
+        **environment,
+        "PYTHONPATH": f"{maintenance_path()}:{environment['PYTHONPATH']}",
+        "CELERY_MAINTENANCE_POLICY": str(policy),
+    }

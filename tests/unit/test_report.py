@@ -77,7 +77,7 @@ def test_what_was_deleted() -> None:
 
 def test_a_stop_says_why_and_how_many_remain() -> None:
     lines = purge_report(_result(check=False, stopped=True))
-    assert "  Stopped early (max_rows): 245 rows are done; 1 record still match" in "\n".join(lines)
+    assert "  Stopped early (max_rows): 245 rows are done; 1 record still matches" in "\n".join(lines)
 
 
 def test_an_estimate_is_called_one() -> None:

@@ -52,9 +52,10 @@ def purge_report(result: PurgeResult) -> Lines:
     for gate, held in result.progress.pauses.items():
         lines.append(f"  Paused for {held:.0f} s by the gate {gate}")
     if result.progress.ended_early:
+        match = "matches" if result.remaining == 1 else "match"
         lines.append(
             f"  Stopped early ({result.progress.stopped}): {result.progress.reason}; "
-            f"{record_words(result.remaining)} still match"
+            f"{record_words(result.remaining)} still {match}"
         )
     if result.deleted:
         lines.append(

@@ -6,76 +6,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from .application import Application
+from .process import CeleryProcess
 
 SCHEDULE_CHANGED = "DatabaseScheduler: Schedule changed."
-# The scheduler says it when the default entries and those of the application are in the database.
-_READY = "beat: Ticking with max interval"
 
 
-class RunningBeat:
-    """Beat of one application, from the moment in which it has read its schedule to the end of the `with`."""
+class RunningBeat(CeleryProcess):
+    """Beat of one application, from the moment in which it has read its schedule."""
+
+    # The scheduler says it when the default entries and those of the application are in the database.
+    ready = "beat: Ticking with max interval"
 
     def __init__(self, application: Application, max_interval: int = 1) -> None:
         """*max_interval* is how often beat looks for changes, in seconds; 5 unless told."""
-        self._folder = tempfile.TemporaryDirectory(prefix="fleet-beat-")
-        self._broker, self._log = Path(self._folder.name, "broker"), Path(self._folder.name, "log")
-        self._log.touch()
-        with self._log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "support.applications.celery_app", "beat",
-                 "--scheduler", "django_celery_beat.schedulers:DatabaseScheduler", f"--max-interval={max_interval}",
-                 "--loglevel=DEBUG", "--pidfile="],
-                cwd=self._folder.name,
-                env=application.environment(self._broker),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-
-    def __enter__(self) -> Self:
-        try:
-            self.wait_for(_READY, seconds=60)
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """As `docker compose stop` does: beat saves what it has run, and ends."""
-        self._process.terminate()
-        try:
-            self._process.wait(30)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            self._folder.cleanup()
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def wait_for(self, text: str, seconds: float, after: int = 0) -> float:
-        """Wait until the log has *text* behind the first *after* characters; the seconds that it took."""
-        started = time.monotonic()
-        while text not in self.log[after:]:
-            if self._process.poll() is not None or time.monotonic() > started + seconds:
-                raise AssertionError(f"beat did not say {text!r} within {seconds} s:\n{self.log[-6000:]}")
-            time.sleep(0.05)
-        return time.monotonic() - started
+        super().__init__(
+            ["beat", "--scheduler", "django_celery_beat.schedulers:DatabaseScheduler",
+             f"--max-interval={max_interval}", "--loglevel=DEBUG", "--pidfile="],
+            application.environment,
+        )  # fmt: skip
 
     def loaded(self) -> set[str]:
         """The names of the entries that beat last read from the database; at its start, before it adds its own."""
