@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -41,23 +42,26 @@ def left(database: Database) -> Held:
 
 def counted(folder: Path) -> Held:
     """The rows that the manifests in *folder* count."""
-    return Counter(_counted(folder))
+    return Counter((name, int(number)) for name, number, *_values in lines(folder))
 
 
-def _counted(folder: Path) -> Iterator[tuple[str, int]]:
+def lines(folder: Path) -> list[list[Any]]:
+    """The lines that the manifests in *folder* count: a table's name, and the values of a row."""
+    return list(_lines(folder))
+
+
+def _lines(folder: Path) -> Iterator[list[Any]]:
     for path in folder.glob("*.manifest.json"):
         manifest = json.loads(path.read_text())
         rest = path.with_name(manifest["file"]).read_bytes()[: manifest["bytes"]]
         rows = 0
         while rest:
             member = zlib.decompressobj(31)
-            lines = member.decompress(rest).splitlines()
+            texts = member.decompress(rest).splitlines()
             assert member.eof
             rest = member.unused_data
-            rows += len(lines)
-            for line in lines:
-                name, number, *_values = json.loads(line)
-                yield name, int(number)
+            rows += len(texts)
+            yield from map(json.loads, texts)
         assert rows == manifest["rows"] == sum(table["rows"] for table in manifest["tables"])
 
 

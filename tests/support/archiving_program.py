@@ -14,7 +14,7 @@ import signal
 import sys
 from typing import Any
 
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
+from ansible_collections.fleetops.celery.plugins.module_utils._engine import archive as archiving
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive_file import ArchiveFile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
@@ -54,6 +54,8 @@ def archive(order: dict[str, Any]) -> None:
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_size"], order["file_size"]))
+    if order.get("for_two"):
+        archiving._WORTH_A_SECOND = 0  # the second session comes with the second batch, however small
     profile = find_profile(order["profile"])
     try:
         with Database(order["url"]) as database:
@@ -62,7 +64,7 @@ def archive(order: dict[str, Any]) -> None:
                 RecordTable(database, profile),
                 profile.purge_rules,
                 Limits(batch_size=order["batch_size"]),
-                archive=parse_archive({"path": order["path"], "compression": "gzip"}),
+                archive=archiving.parse_archive({"path": order["path"], "compression": "gzip"}),
             )
     except CleanupError as error:
         sys.exit(str(error))

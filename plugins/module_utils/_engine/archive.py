@@ -28,17 +28,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .archive_beside import SecondReader
+from .archive_copy import exact_text
 from .archive_file import ArchiveFile
 from .archive_manifest import ENDING, ArchivedTable, Manifest, data_name, new_name
 from .archive_members import COMPRESSIONS, choose_compression
 from .archive_recovery import settle, settle_earlier
-from .archive_rows import EXACT_TEXT, delete_into
+from .archive_rows import delete_into
 from .database import Database
 from .deletion import Deletion
-from .errors import UsageError
+from .errors import (
+    ConflictError,
+    ConnectionLostError,
+    DatabaseError,
+    LockTimeoutError,
+    StatementTimeoutError,
+    UsageError,
+)
 from .libraries import sa
 from .sizes import estimate_rows, table_size
 
@@ -47,6 +57,8 @@ _MIB = 1 << 20
 _SHARE_OF_TABLE = 0.25
 _MOST_IN_MEMORY = 16 * _MIB
 _SMALL_ROW = 1_000
+#: With fewer rows in a batch, a second session costs as much as it saves.
+_WORTH_A_SECOND = 5_000
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,9 @@ class Archive(Deletion):
         self._file: ArchiveFile | None = None
         self._rows: Counter[str] = Counter()
         self._unsettled = False
+        self._second: SecondReader | None = None
+        self._alone = database.kind != "postgresql"
+        self._fresh = False  #: whether this transaction has deleted nothing yet
 
     @property
     def archived(self) -> Archived | None:
@@ -144,6 +159,7 @@ class Archive(Deletion):
         return self
 
     def __exit__(self, kind: Any, *_exception: Any) -> None:
+        self._go_on_alone()
         if self._file is None:
             return
         try:
@@ -163,18 +179,28 @@ class Archive(Deletion):
         ended = False
         try:
             with self._database.transaction() as connection:
+                self._fresh = True
+                if self._second:
+                    self._second.prepare(connection)
                 if self._database.kind == "postgresql":
-                    connection.execute(_settings())
+                    # And a server that crashes must not take back a deletion that the manifest counts.
+                    connection.execute(exact_text(synchronous_commit="on"))
                 yield connection
                 ended = self._file is not None and self._file.end_member()
-        except BaseException:
+        except BaseException as error:
             # Where the commit itself failed, only the table knows whether it was done.
             self._unsettled = ended
             if self._file is not None and not ended:
                 self._file.cut()
+            if self._second and _may_be_for_two(error):
+                self._go_on_alone()
+                if not isinstance(error, ConnectionLostError):
+                    raise ConflictError(str(error)) from None  # so that the batch is done again
             raise
         if self._file is not None and ended:
             self._file.count_all(self._rows)
+        if not self._alone and not self._second and sum(self._rows.values()) >= _WORTH_A_SECOND:
+            self._take_a_second()
 
     def delete(self, connection: Any, table: Any, condition: Any) -> int:
         known = self.manifest.find(table.fullname) is not None
@@ -192,9 +218,26 @@ class Archive(Deletion):
                 self._file = ArchiveFile(self.path, self.manifest, new=True)
             self._file.write(lines)
 
-        count = delete_into(self._database, connection, table, condition, receive)
+        if self._second and self._fresh:
+            delete = partial(super().delete, connection, table, condition)
+            count = self._second.read_while(delete, connection, table, condition, receive)
+        else:
+            count = delete_into(self._database, connection, table, condition, receive)
+        self._fresh = False
         self._rows[table.fullname] += count
         return count
+
+    def _take_a_second(self) -> None:
+        try:
+            self._second = SecondReader(self._database)
+        except DatabaseError:
+            self._alone = True  # such as a server that has no connection left
+
+    def _go_on_alone(self) -> None:
+        self._alone = True
+        if self._second:
+            self._second.close()
+        self._second = None
 
     def _settle(self) -> None:
         if self._unsettled and self._file is not None:
@@ -202,10 +245,11 @@ class Archive(Deletion):
         self._unsettled = False
 
 
-def _settings() -> Any:
-    # And a server that crashes must not take back a deletion that the manifest counts.
-    settings = {**EXACT_TEXT, "synchronous_commit": "on"}
-    return sa.select(*(sa.func.set_config(name, value, True).label(name) for name, value in settings.items()))
+def _may_be_for_two(error: BaseException) -> bool:
+    """Whether it may have failed because there are two sessions: rows that others hold would hold up one as well."""
+    if isinstance(error, (LockTimeoutError, StatementTimeoutError)):
+        return isinstance(error, ConflictError)
+    return isinstance(error, DatabaseError)
 
 
 def _now() -> str:

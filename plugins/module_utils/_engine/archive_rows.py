@@ -13,28 +13,16 @@ column may hold values of any type, keeps their types instead.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from .archive_copy import Receive, copy_deleted
 from .database import Database
 from .errors import ArchiveError
 from .libraries import sa
 
-Receive = Callable[[bytes], None]
-
 _ROWS_BY_KEY = 500
 _AT_ONCE = 1_000  # rows that are handed on together
-#: In CSV with these options, PostgreSQL writes a value as JSON does, but for control characters.
-_AS_JSON = r"(FORMAT csv, FORCE_QUOTE *, ESCAPE E'\\', NULL 'null', ENCODING 'UTF8')"
-_CONTROLS = bytes(range(1, 32))
-_ESCAPES = {code: json.dumps(chr(code))[1:-1].encode() for code in _CONTROLS}
-#: PostgreSQL's settings under which a value's text says all of it, whatever the session's are.
-EXACT_TEXT = {
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "3",
-}
 
 
 def column_document(database: Database, column: Any) -> dict[str, str]:
@@ -49,7 +37,7 @@ def column_document(database: Database, column: Any) -> dict[str, str]:
 def delete_into(database: Database, connection: Any, table: Any, condition: Any, receive: Receive) -> int:
     """Delete the rows of *table* that meet *condition*, and hand their lines to *receive*; return how many."""
     if database.kind == "postgresql":
-        return _copy(connection, table, condition, receive)
+        return copy_deleted(connection, table, condition, receive)
     columns = _selected(database, table)
     if _returns_deleted(connection):
         rows = connection.execute(sa.delete(table).where(condition).returning(*columns))
@@ -159,80 +147,3 @@ def _lines(database: Database, table: Any, rows: Iterable[Any]) -> Iterator[str]
                 "its text is longer than the server's max_allowed_packet. Raise that, or leave the archive out."
             )
         yield line if isinstance(line, str) else line.decode()
-
-
-def _copy(connection: Any, table: Any, condition: Any, receive: Receive) -> int:
-    """Let COPY stream what DELETE returns: rows need no memory here, and are written while the server deletes."""
-    quote = connection.dialect.identifier_preparer.quote
-    returning = f"RETURNING {', '.join(quote(column.name) for column in table.c)}"
-    rows = _CopiedRows(table, receive)
-
-    def copy(cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
-        wrapped = f"COPY ({statement} {returning}) TO STDOUT WITH {_AS_JSON}"
-        if hasattr(cursor, "copy_expert"):  # psycopg2
-            cursor.copy_expert(cursor.mogrify(wrapped, parameters), rows)
-        else:
-            with cursor.copy(wrapped, parameters) as copied:
-                for row in copied:
-                    rows.write(bytes(row))
-        return True
-
-    # SQLAlchemy compiles and binds as ever; only what the cursor is asked differs.
-    sa.event.listen(connection.engine, "do_execute", copy)
-    try:
-        connection.execute(sa.delete(table).where(condition))
-    finally:
-        sa.event.remove(connection.engine, "do_execute", copy)
-    return rows.finish()
-
-
-class _CopiedRows:
-    """Takes rows as COPY sends them, one at a time, and hands them on as lines of JSON."""
-
-    _MOST = 1 << 16
-
-    def __init__(self, table: Any, receive: Receive) -> None:
-        self._begin = b"[" + json.dumps(table.fullname, ensure_ascii=False).encode() + b","
-        self._between = b"]\n" + self._begin
-        self._receive = receive
-        self._rows: list[bytes] = []
-        self._size = 0
-        self._count = 0
-        self._failure: Exception | None = None
-
-    def write(self, row: bytes) -> int:
-        self._rows.append(row[:-1])  # it ends with a newline
-        self._size += len(row)
-        if self._size > self._MOST:
-            self._flush()
-        return len(row)
-
-    def finish(self) -> int:
-        """Hand on the rest; return how many rows there were."""
-        self._flush()
-        if self._failure is not None:
-            raise self._failure
-        return self._count
-
-    def _flush(self) -> None:
-        rows, self._rows, self._size = self._rows, [], 0
-        # An exception from here would leave the connection in the midst of COPY: the rest is read, and let fall.
-        if not rows or self._failure is not None:
-            return
-        self._count += len(rows)
-        try:
-            self._receive(self._as_lines(rows))
-        except Exception as error:
-            self._failure = error
-
-    def _as_lines(self, rows: list[bytes]) -> bytes:
-        text = self._between.join(rows)
-        if len(text) - len(text.translate(None, _CONTROLS)) != len(rows) - 1:
-            text = self._between.join(map(_escaped, rows))
-        return self._begin + text + b"]\n"
-
-
-def _escaped(row: bytes) -> bytes:
-    for code in set(row).intersection(_CONTROLS):
-        row = row.replace(bytes([code]), _ESCAPES[code])
-    return row

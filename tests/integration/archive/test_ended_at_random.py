@@ -28,10 +28,13 @@ _LONGEST = 0.1  #: seconds from the beginning of an archive to the end of its ru
 _PATIENCE = 30.0
 
 
-def _begin(database: Database, folder: Path) -> BaseProcess:
-    """Let a fork of this process, which has imported everything, purge into *folder*; return once it archives."""
+def _begin(database: Database, folder: Path, for_two: bool) -> BaseProcess:
+    """Let a fork of this process, which has imported everything, purge into *folder*; return once it archives.
+
+    On PostgreSQL with a second session that reads, where it is *for_two*.
+    """
     seen = len(list(folder.glob("*.manifest.json")))
-    order = {"url": database.url, "path": str(folder), "profile": "task_logs", "batch_size": 20}
+    order = {"url": database.url, "path": str(folder), "profile": "task_logs", "batch_size": 20, "for_two": for_two}
     process = multiprocessing.get_context("fork").Process(target=archive, args=(order,))
     process.start()
     deadline = time.monotonic() + _PATIENCE
@@ -50,7 +53,7 @@ def test_killed(make_database: MakeDatabase, tmp_path: Path) -> None:
         folder = tmp_path / str(kills)
         folder.mkdir()
         while kills < wanted and database.count("task_logs"):
-            process = _begin(database, folder)
+            process = _begin(database, folder, for_two=kills % 2 == 0)
             time.sleep(chance.uniform(0, _LONGEST))
             process.kill()
             process.join()
@@ -69,7 +72,7 @@ def test_cut_off(make_database: MakeDatabase, tmp_path: Path) -> None:
         rows = left(database)
         folder = tmp_path / str(lost)
         folder.mkdir()
-        process = _begin(database, folder)
+        process = _begin(database, folder, for_two=lost % 2 == 0)
         while process.is_alive():
             time.sleep(chance.uniform(0, _LONGEST))
             if lost < LOST:

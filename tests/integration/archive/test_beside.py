@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On PostgreSQL a second session reads what the first deletes: the very same rows, or it is not used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from support.archives import lines
+from support.engine import purge
+from support.running import ModuleRun
+from support.servers import Database, PostgreSQL
+from support.tables import Ago, create_processing_tasks, dump, fill
+from support.tables.rows import DAY, processing_rows
+
+RunModule = Callable[..., ModuleRun]
+TABLE = "processing_tasks"
+RULES = [{"name": "old", "older_than": "30d"}]
+ROWS = 30_000
+BATCH = 6_000  #: large enough for a second session
+_EXPORT = "pg_export_snapshot"
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQL) -> Iterator[Database]:
+    made = postgresql.new_database()
+    create_processing_tasks(made)
+    spread = {"completed_at": Ago(90 * DAY, 40 * DAY)}
+    fill(made, TABLE, [processing_rows(ROWS, "SUCCESS", **spread), processing_rows(50, "SUCCESS", days=1)])
+    made.execute(f"UPDATE {TABLE} SET error_message = 'as it was'")
+    yield made
+    made.drop()
+
+
+@contextmanager
+def _at_each(statement: str, do: Callable[[int], None]) -> Iterator[list[str]]:
+    """Call *do* with a running number after each statement that has this text; the list holds all statements."""
+    said: list[str] = []
+    count = 0
+
+    def after(_connection: Any, _cursor: Any, text: str, *_others: Any) -> None:
+        nonlocal count
+        said.append(text)
+        if statement in text:
+            count += 1
+            do(count)
+
+    sa.event.listen(Engine, "after_cursor_execute", after)
+    try:
+        yield said
+    finally:
+        sa.event.remove(Engine, "after_cursor_execute", after)
+
+
+def _purge(database: Database, folder: Path) -> dict[str, Any]:
+    archive = {"path": str(folder), "compression": "gzip"}
+    return purge(database, RULES, profile=TABLE, archive=archive, batch_size=BATCH)
+
+
+def _identifiers(rows: Any) -> Counter[int]:
+    return Counter(int(row[0]) for row in rows)
+
+
+def test_the_archive_has_what_was_deleted(database: Database, fork_module: RunModule, tmp_path: Path) -> None:
+    before = dump(database)
+    with _at_each(_EXPORT, lambda _number: None) as said:
+        result = _purge(database, tmp_path)
+    assert sum(_EXPORT in text for text in said) == result["batches"] - 1 > 2, "for each batch but the first"
+    assert (result["deleted"], database.count(TABLE), result["stopped"]) == (ROWS, 50, "drained")
+    assert _identifiers(line[1:] for line in lines(tmp_path)) == _identifiers(before[TABLE]) - _identifiers(
+        dump(database)[TABLE]
+    )
+    fork_module("results_restore", {"database_url": database.url, "path": str(tmp_path)})
+    assert dump(database) == before
+
+
+def test_a_row_that_changes_between_reading_and_deleting_is_archived_as_it_was_last(
+    database: Database, tmp_path: Path
+) -> None:
+    def change(number: int) -> None:
+        if number == 1:
+            # The oldest that is left is in the batch that the snapshot was made for.
+            database.execute(
+                f"UPDATE {TABLE} SET error_message = 'changed' WHERE id IN"
+                f" (SELECT id FROM {TABLE} ORDER BY completed_at LIMIT 5)"
+            )
+
+    with _at_each(_EXPORT, change) as said:
+        result = _purge(database, tmp_path)
+    assert sum(_EXPORT in text for text in said) == 1, "it goes on alone"
+    assert (result["deleted"], database.count(TABLE)) == (ROWS, 50)
+    archived = lines(tmp_path)
+    assert max(_identifiers(line[1:] for line in archived).values()) == 1
+    assert len(archived) == ROWS
+    assert sum("changed" in line for line in archived) == 5
+
+
+def test_a_row_that_a_trigger_keeps_is_not_archived(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN IF OLD.id % 1000 = 0 THEN RETURN NULL; END IF; RETURN OLD; END'"
+    )
+    database.execute(f"CREATE TRIGGER keep BEFORE DELETE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION keep()")
+    before = dump(database)
+    result = _purge(database, tmp_path)
+    kept = dump(database)
+    assert result["deleted"] == len(lines(tmp_path)) < ROWS
+    assert _identifiers(line[1:] for line in lines(tmp_path)) == _identifiers(before[TABLE]) - _identifiers(kept[TABLE])
+
+
+def test_a_server_without_a_second_connection_does(database: Database, tmp_path: Path) -> None:
+    database.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 1")
+    with _at_each(_EXPORT, lambda _number: None) as said:
+        result = _purge(database, tmp_path)
+    assert not [text for text in said if _EXPORT in text]
+    assert (result["deleted"], len(lines(tmp_path))) == (ROWS, ROWS)
+
+
+def test_a_locked_row_is_gone_around(database: Database, tmp_path: Path) -> None:
+    oldest = database.scalar(f"SELECT id FROM {TABLE} ORDER BY completed_at OFFSET 15000 LIMIT 1")
+    engine = database.engine()
+    with engine.connect() as holder:
+        holder.execute(sa.text(f"SELECT id FROM {TABLE} WHERE id = {oldest} FOR UPDATE"))
+        result = _purge(database, tmp_path)
+    engine.dispose()
+    assert (result["deleted"], result["remaining"], result["stopped"]) == (ROWS - 1, 1, "gate")
+    assert _identifiers(line[1:] for line in lines(tmp_path))[oldest] == 0
+    assert max(_identifiers(line[1:] for line in lines(tmp_path)).values()) == 1
