@@ -34,6 +34,8 @@ class Replica:
             signal.SIGINT,
         )
         self._process.wait_until_ready(self._answers)
+        # It answers before it has asked the primary for what is new.
+        wait_until(lambda: self._run("SELECT status FROM pg_stat_wal_receiver") == "streaming", seconds=60)
 
     def _answers(self) -> bool:
         try:
