@@ -25,6 +25,8 @@ def _missing_of_the_system() -> dict[str, str]:
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     if not shutil.which("mariadbd", path=path):
         missing["mariadbd"] = f"the tests on MariaDB are left out; {_HELP}"
+    if not shutil.which("pgbouncer", path=path):
+        missing["pgbouncer"] = f"the tests behind a pooler are left out; {_HELP}"
     if not list(Path("/usr/share/postgresql").glob("*/extension/pg_repack.control")):
         missing["pg_repack"] = f"the tests on the system's PostgreSQL with pg_repack are left out; {_HELP}"
     if not all(shutil.which(program, path=path) for program in ("cron", "logrotate")):
