@@ -90,7 +90,7 @@ options:
     description: The table's name, to confirm O(rules[].all).
     type: str
   max_rows:
-    description: End after this many rows. The next run goes on.
+    description: End after this many rows, with those of the tables beside it that follow. The next run goes on.
     type: int
   max_percent:
     description: Fail, and delete nothing, where the rules select more than this share of the table.
@@ -285,7 +285,9 @@ rules:
   elements: dict
   sample: [{"name": "old", "matched": 198, "deleted": 198, "note": null}, {"name": "revoked", "matched": 47, "deleted": 47, "note": null}]
 related:
-  description: Rows of the tables beside the record table, such as group results, that were deleted with it.
+  description:
+    - Rows of the tables beside the record table, such as group results, that were deleted with it.
+    - Limits, gates and locks hold for them as for the records. Where C(matched) is more than C(deleted), the next run takes the rest.
   returned: success
   type: list
   elements: dict
@@ -329,7 +331,7 @@ after:
     by_status: [{"status": "SUCCESS", "count": 798}]
 stopped:
   description:
-    - Why it ended. V(drained) says that no matching row remains.
+    - Why it ended. V(drained) says that no matching row remains, nor one that follows.
     - V(time_budget), V(max_rows) and V(stop_file) say which limit was met, V(gate) that something outside held it back.
   returned: success
   type: str
@@ -356,7 +358,7 @@ pauses:
   elements: dict
   sample: [{"gate": "lock_waiters", "seconds": 3.0}]
 remaining:
-  description: How many matching rows remain.
+  description: How many matching rows remain, with those of the tables beside it that follow.
   returned: success
   type: int
   sample: 0

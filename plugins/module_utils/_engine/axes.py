@@ -31,9 +31,10 @@ class Axis(NamedTuple):
     def condition(self) -> Any:
         return sa.and_(self.bound, self.extra)
 
-    def look(self, wanted: Any, condition: Any) -> Any:
-        """Return the statement that finds *wanted* of one row on this axis that meets *condition*, if there is one."""
-        statement = sa.select(wanted).where(self.condition, condition).limit(1)
+    def look(self, condition: Any) -> Any:
+        """Return the statement that finds one row on this axis that meets *condition*, if there is one."""
+        found = sa.select(sa.literal_column("1")).select_from(self.column.table)
+        statement = found.where(self.condition, condition).limit(1)
         # Statistics do not know that a purge has just deleted what matched: a server that expects to meet a row soon
         # would read the table from its beginning. In the index's order it reads no more than the bound.
         return statement.order_by(self.column) if self.indexed else statement

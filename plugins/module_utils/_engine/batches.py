@@ -138,6 +138,8 @@ class Walker:
 
     def walk(self, axis: Axis, condition: Any, change: Change) -> None:
         """Change the rows on *axis* that meet *condition*, until none is left or a limit is met."""
+        if self._gatekeeper:
+            self._gatekeeper.turn_to(axis.column.table)
         column = comparable(self._database, axis.column)
         wanted = sa.and_(axis.condition, condition)
         low: Any = None

@@ -17,15 +17,16 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from .axes import Axis
 from .clock import Clock
 from .database import Database
-from .deletion import Deletion
 from .libraries import sa
 from .records import RecordTable, known_table
 from .rules import TERMINAL_STATUSES
 from .statuses import Statuses
 
 _CHUNK = 500  # identifiers in one statement
+_ORPHANS = 250  # with three values each
 _YOUNGEST_ORPHAN = timedelta(days=1)  # a chord whose members have just ended is about to go on
 
 
@@ -66,10 +67,6 @@ class Chords:
             self.orphans = self._find_orphans(max(orphaned_after, _YOUNGEST_ORPHAN))
 
     @property
-    def name(self) -> str:
-        return self.table.fullname if self.table is not None else ""
-
-    @property
     def _living(self) -> list[Any]:
         gone = {row.id for row in self.orphans}
         return [row for row in self._counters if row.id not in gone]
@@ -90,14 +87,32 @@ class Chords:
             for row in self._database.rows(sa.select(column).where(column.in_(chunk), condition))
         ]
 
-    def delete_orphans(self, deletion: Deletion) -> int:
-        """Delete the orphans whose count has not moved since; return how many."""
-        deleted = 0
-        for row in self.orphans:
-            with deletion.transaction() as connection:
-                same = sa.and_(self.table.c.id == row.id, self.table.c.count == row.count)
-                deleted += deletion.delete(connection, self.table, same)
-        return deleted
+    @property
+    def orphan_axes(self) -> list[Axis]:
+        """The orphans whose count has not moved since."""
+        columns = self.table.c
+        return [
+            Axis(
+                columns.id,
+                columns.id.in_([row.id for row in some]),
+                sa.or_(*(sa.and_(columns.id == row.id, columns.count == row.count) for row in some)),
+            )
+            for some in _chunks(self.orphans, _ORPHANS)
+        ]
+
+    def keep_what_is_left(self) -> bool:
+        """Count orphans that are still there as living; return whether there are any.
+
+        Whoever holds one, or has moved its count, is at work on the chord.
+        """
+        identifier = self.table.c.id
+        left = {
+            row[0]
+            for some in _chunks([row.id for row in self.orphans])
+            for row in self._database.rows(sa.select(identifier).where(identifier.in_(some)))
+        }
+        self.orphans = [row for row in self.orphans if row.id not in left]
+        return bool(left)
 
     def _find_orphans(self, after: timedelta) -> list[Any]:
         finished = self._record.column("finished")
@@ -138,6 +153,6 @@ def _identifiers(results: Any) -> Iterator[str]:
                 yield from _identifiers(result[1])
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
+def _chunks(values: Sequence[Any], size: int = _CHUNK) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -109,26 +109,32 @@ class Closed(NamedTuple):
 
 
 class Gatekeeper:
-    """Looks at the gates of one run over one table.
+    """Looks at the gates of one run, which works on one table after the other.
 
     :raises UsageError: when a gate cannot work here, before anything is changed
     """
 
     def __init__(self, database: Database, table: Any, gates: Gates) -> None:
         self._database = database
+        self._table = table
         self._gates = gates
         self._replicas = ReplicaLag(database)
         self._looked = float("-inf")
         looks: tuple[tuple[bool, Callable[[], str | None]], ...] = (
             (gates.hours is not None, self._outside_hours),
             (gates.max_replica_lag is not None, self._lagging),
-            (gates.vacuum, lambda: under_maintenance(database, table)),
-            (gates.lock_waiters, lambda: lock_waiters(database, table)),
+            (gates.vacuum, lambda: under_maintenance(database, self._table)),
+            (gates.lock_waiters, lambda: lock_waiters(database, self._table)),
             (gates.condition is not None, self._condition_unmet),
         )
         self._looks = {name: look for name, (wanted, look) in zip(GATES, looks) if wanted}
         for look in self._looks.values():
             look()  # what cannot work is found now, not amid the run
+
+    def turn_to(self, table: Any) -> None:
+        """Look at *table* from now on."""
+        if table is not self._table:
+            self._table, self._looked = table, float("-inf")
 
     def wait(self, progress: Progress, limit_met: Callable[[], bool]) -> None:
         """Wait until every gate is open. One that stays closed ends the run, as does a limit that is met meanwhile."""

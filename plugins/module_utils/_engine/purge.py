@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from .batches import DRAINED, Limits, Progress, Walker, telling_what_was_done
 from .census import Census, take_census, take_totals
+from .children import ChildTables
 from .chords import Chords
 from .clock import Clock
 from .database import Database
 from .deletion import Deletion
+from .draining import Draining
 from .errors import RefusedError, UsageError
 from .libraries import sa
 from .locked_rows import free_rows
@@ -24,20 +26,17 @@ from .pointed_at import PointedAt
 from .purge_result import PurgeResult, RuleCount
 from .records import RecordTable
 from .rehearsal import Rehearsal
-from .related import RelatedCount, RelatedTables, age_of_followers
+from .related import RelatedRows, age_of_followers, find_followers, find_orphans
 from .rules import PurgeRule, ZombieRule
 from .selection import Selection, select_rows
 from .sizes import table_size
 from .statuses import Statuses
-from .stillness import Stillness
 from .strategy import Strategy, choose_strategy
 
 if TYPE_CHECKING:
     from .archive import Archive, ArchivePlace
     from .gates import Gatekeeper
     from .pace import Pace
-
-_ROUNDS = 3  # walks of one rule before rows that keep coming are left for the next run
 
 
 def purge(
@@ -106,21 +105,25 @@ class _Purge:
         self._deletion = Deletion(database)
         if place is not None:
             self._deletion = self._archive(place, rules, clock)
-            self._limits = limits = limits.with_batches_of(self._deletion.most_rows(record.table))
-        everything = any(rule.all for rule in rules)
-        chords = Chords(database, record, clock, self._statuses, age_of_followers(rules), everything)
-        selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
-        self._protected = chords.protected(sa.or_(*(one.condition for one in selections)))
-        selections = [self._shielded(one) for one in selections]
-        self._referenced = pointed_at.count(sa.or_(*(one.condition for one in selections)))
-        self._selections = [self._unreferenced(one) for one in selections]
+        self._everything = any(rule.all for rule in rules)
+        self._chords = Chords(database, record, clock, self._statuses, age_of_followers(rules), self._everything)
+        self._protected = 0
+        self._selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
+        self._shield()
+        self._referenced = pointed_at.count(sa.or_(*(one.condition for one in self._selections)))
+        self._selections = [self._unreferenced(one) for one in self._selections]
         self._rehearsal = Rehearsal(database, record, zombie_rules)
-        self._conditions = [self._rehearsal.condition(one) for one in self._selections]
-        self._related = RelatedTables(database, record, rules, clock, chords, self._deletion)
+        self._children = ChildTables(database, record, self._deletion)
+        self._followers = list(find_followers(database, record, rules, clock, self._chords))
+        self._orphans = list(find_orphans(database, self._chords))
         self._progress = Progress()
-        self._walker = Walker(
-            database, limits, self._progress, self._related.count_batch, self._gatekeeper(), self._deletion
-        )
+        self._gatekeeper = self._keep_gates()
+        self._walker = self._walker_of(record.table, self._children.count_batch)
+        self._locked_out = False
+
+    @property
+    def _conditions(self) -> list[Any]:
+        return [self._rehearsal.condition(one) for one in self._selections]
 
     def run(self, check: bool, by_status: bool, watch: Callable[[Pace], None] | None) -> PurgeResult:
         self._pointed_at.refuse(sa.or_(*self._conditions))
@@ -134,27 +137,32 @@ class _Purge:
             before = self._totals()
         self._refuse_too_little_space(before, by_status)
         self._strategy.choose(before, sa.or_(*self._conditions))
-        if check:
-            related = self._related.plan(sa.or_(*self._conditions))
-            after, remaining = before.without_matched(), before.all_matched
-        else:
-            if watch:
-                self._progress.observe = partial(self._follow, watch, before.all_matched if by_status else None)
-            with telling_what_was_done(self._progress, "deleted"):
+        if watch and not check:
+            self._progress.observe = partial(self._follow, watch, before.all_matched if by_status else None)
+        with telling_what_was_done(self._progress, "deleted"):
+            if check:
+                related = self._children.plan(sa.or_(*self._conditions))
+                after, left = before.without_matched(), before.all_matched
+            else:
                 with self._deletion:
-                    related = self._delete(counts)
-                remaining = self._remaining(counts)
-                after = self._after(before, by_status, remaining, sum(one.deleted for one in counts))
+                    self._delete(counts)
+                related = self._children.deleted
+                left = self._count_left(counts)
+                after = self._after(before, by_status, left, sum(one.deleted for one in counts))
+            beside = [one.count() for one in self._followers + self._orphans]
+        remaining = {self._record.name: left, **{one.table: one.matched - one.deleted for one in beside}}
+        if not check:
+            self._say_why(remaining)
         self._note_missing_names(counts)
         return PurgeResult(
             table=self._record.name,
             rules=counts,
-            related=related,
+            related=[one for one in related + beside if one.matched],
             before=before,
             after=after,
-            protected=len(self._protected),
+            protected=self._protected,
             referenced=self._referenced,
-            remaining=remaining,
+            remaining=sum(remaining.values()),
             progress=self._progress,
             seconds=self._progress.seconds,
             check=check,
@@ -173,10 +181,13 @@ class _Purge:
         matched = counted
         if matched is None:
             matched = estimate_matching(self._database, self._record.table, sa.or_(*self._conditions))
+        beside = sum(one.estimate() for one in self._followers + self._orphans)
+        if matched is not None:
+            matched += beside
         most = self._limits.max_rows
         if most is not None and (matched is None or most < matched):
             matched = most
-        follow(self._progress, watch, matched, estimated=counted is None)
+        follow(self._progress, watch, matched, estimated=counted is None or beside > 0)
 
     def _count(self) -> Census:
         return take_census(
@@ -201,11 +212,13 @@ class _Purge:
             return Census(left, table_size(self._database, self._record.table), estimated=True)
         return self._totals()
 
-    def _shielded(self, selection: Selection) -> Selection:
-        if not self._protected:
-            return selection
-        keep = self._record.column("task_id").not_in(self._protected)
-        return selection.only(keep)
+    def _shield(self) -> None:
+        """Keep the members of living chords."""
+        protected = self._chords.protected(sa.or_(*(one.condition for one in self._selections)))
+        if protected:
+            self._protected += len(protected)
+            keep = self._record.column("task_id").not_in(protected)
+            self._selections = [one.only(keep) for one in self._selections]
 
     def _unreferenced(self, selection: Selection) -> Selection:
         keep = self._pointed_at.keep
@@ -221,7 +234,11 @@ class _Purge:
         manifest = describe_purge(self._database, self._record, rules, clock)
         return Archive(self._database, place, manifest, partial(describe_table, self._database, self._record))
 
-    def _gatekeeper(self) -> Gatekeeper | None:
+    def _walker_of(self, table: Any, committed: Callable[[], None] = lambda: None) -> Walker:
+        limits = self._limits.with_batches_of(self._deletion.most_rows(table))
+        return Walker(self._database, limits, self._progress, committed, self._gatekeeper, self._deletion)
+
+    def _keep_gates(self) -> Gatekeeper | None:
         if self._limits.gates is None:
             return None
         # Loaded only where it is needed: most runs have no gates.
@@ -263,12 +280,11 @@ class _Purge:
         if lacking:
             raise RefusedError(lacking)
 
-    def _delete(self, counts: list[RuleCount]) -> list[RelatedCount]:
-        self._delete_records(counts)
-        return self._related.delete_rest(self._limits, self._progress.ended_early)
-
-    def _delete_records(self, counts: list[RuleCount]) -> None:
+    def _delete(self, counts: list[RuleCount]) -> None:
+        self._delete_beside(self._orphans)
         if self._walker.may_go_on():
+            if self._orphans and not self._everything and self._chords.keep_what_is_left():
+                self._shield()
             if self._strategy.name != "batches":
                 self._progress.tell()
             deleted = self._strategy.run(self._statuses, self._selections)
@@ -276,62 +292,49 @@ class _Purge:
                 count.deleted = number
             self._progress.changed += sum(deleted)
             self._progress.batches += bool(deleted)
-        stillness: Stillness | None = None
+        draining = Draining(self._database, self._record.table, self._walker, self._delete_batch)
         for selection, count in zip(self._selections, counts):
-            for round_number in range(_ROUNDS):
-                # Asked again after the walk: rows that came to match behind it belong to this run
-                # too, and only when none is left has the rule done what it says.
-                if self._progress.ended_early:
-                    break
-                walked = round_number > 0
-                if walked and self._walker.locked_out:
-                    break
-                undisturbed = stillness is not None and walked and stillness.unbroken(self._progress.writes)
-                count.drained = undisturbed or not self._left(selection)
-                if count.drained:
-                    break
-                stillness = stillness or Stillness(self._database, self._record.table)
-                self._walk(selection, count)
+            deleted, count.drained = draining.drain(selection.axes, selection.rest)
+            count.deleted += deleted
+        self._locked_out = self._locked_out or self._walker.locked_out
+        self._delete_beside(self._followers)
 
-    def _walk(self, selection: Selection, count: RuleCount) -> None:
-        if not self._progress.batches:
-            self._progress.tell()
-        before = self._progress.changed
-        for axis in selection.axes:
-            self._walker.walk(axis, selection.rest, self._delete_batch)
-        self._walker.sweep()
-        count.deleted += self._progress.changed - before
-
-    def _left(self, selection: Selection) -> bool:
-        looks = (axis.look(self._record.identity, selection.rest) for axis in selection.axes)
-        return any(self._database.rows(look) for look in looks)
+    def _delete_beside(self, tables: Sequence[RelatedRows]) -> None:
+        for rows in tables:
+            walker = self._walker_of(rows.table)
+            rows.delete(walker, self._deletion)
+            self._locked_out = self._locked_out or walker.locked_out
 
     def _delete_batch(self, connection: Any, condition: Any, around_locks: bool) -> int:
-        self._related.begin_batch()
+        self._children.begin_batch()
         if not around_locks:
             return self._delete_rows(connection, condition)
         free = free_rows(connection, self._record.primary_key, condition)
         return sum(self._delete_rows(connection, rows) for rows in free)
 
     def _delete_rows(self, connection: Any, condition: Any) -> int:
-        self._related.delete_children(connection, condition)
+        self._children.delete(connection, condition)
         return self._deletion.delete(connection, self._record.table, condition)
 
-    def _remaining(self, counts: list[RuleCount]) -> int:
-        """Return how many rows still match, and see that the run says why."""
+    def _count_left(self, counts: list[RuleCount]) -> int:
+        """Return how many records still match."""
         drained = all(count.drained for count in counts)
         # In one census, where a row counts for one rule only.
         left = [0] * len(counts) if drained else self._count().matched
         for count, number in zip(counts, left):
             count.matched = count.deleted + number
-        remaining = sum(one.matched - one.deleted for one in counts)
+        return sum(left)
+
+    def _say_why(self, left: dict[str, int]) -> None:
+        """See that the run says why rows are *left*, in whichever table."""
+        remaining = sum(left.values())
         if not remaining:
             self._progress.stop(*DRAINED)  # a limit that was met with the last row stopped nothing
         elif not self._progress.ended_early:
+            tables = " and ".join(name for name, number in left.items() if number)
             why = (
-                "other sessions hold locks on rows that match"
-                if self._walker.locked_out
-                else "rows came to match while it ran"
+                f"other sessions hold locks on rows of {tables} that match"
+                if self._locked_out
+                else f"rows of {tables} came to match while it ran"
             )
             self._progress.stop("gate", f"{why}; {remaining:,} remain")
-        return remaining

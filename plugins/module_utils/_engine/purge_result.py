@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from .archive import Archived
     from .batches import Progress
     from .census import Census
-    from .related import RelatedCount
     from .rules import PurgeRule
 
 
@@ -28,6 +27,15 @@ class RuleCount:
     drained: bool = False  #: the last look found no matching row
 
 
+@dataclass
+class RelatedCount:
+    """Rows of one table beside the record table: those that were to go, and that went."""
+
+    table: str
+    matched: int
+    deleted: int = 0
+
+
 class PurgeResult(NamedTuple):
     """What a purge did, or in check mode what it would do."""
 
@@ -38,7 +46,7 @@ class PurgeResult(NamedTuple):
     after: Census
     protected: int  #: rows that were kept for a living chord
     referenced: int  #: rows that were kept because rows of other tables point at them
-    remaining: int
+    remaining: int  #: rows that still match, here and in the tables that follow
     progress: Progress
     seconds: float
     check: bool

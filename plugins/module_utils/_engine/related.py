@@ -2,150 +2,92 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tables beside a record table, purged together with it.
+"""Rows of the tables beside a record table that are purged with it, though they belong to no single record.
 
-*Children* belong to one record and go before it, in the same transaction. *Followers* (group
-results, queue statistics) have no status: their rows go at the age at which every finished record
-has gone. Counters of chords that cannot complete go last.
+*Followers* (group results, queue statistics) have no status: their rows go at the age at which every finished record
+has gone. Counters of chords that cannot complete go first, for the records are what proves it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 from .axes import Axis, older_than, whole_table
-from .batches import Limits, Progress, Walker
+from .batches import Walker
 from .chords import Chords
 from .clock import Clock
 from .database import Database
 from .deletion import Deletion
+from .draining import Draining
 from .libraries import sa
+from .locked_rows import free_rows
+from .purge_result import RelatedCount
 from .records import RecordTable, reflect
 from .rules import PurgeRule
 
 
-@dataclass
-class RelatedCount:
-    """Rows of one table beside the record table."""
+class RelatedRows:
+    """The rows of one table that are to go: those on ``axes``, which share none, that meet ``rest``."""
 
-    table: str
-    matched: int
-    deleted: int = 0
-
-
-@dataclass(frozen=True)
-class _Follower:
-    record: RecordTable
-    axes: tuple[Axis, ...]
-    rest: Any
-
-    @property
-    def condition(self) -> Any:
-        return sa.and_(sa.or_(*(axis.condition for axis in self.axes)), self.rest)
-
-
-class RelatedTables:
-    """What lies beside *record* in this database; tables that are missing are left out."""
-
-    def __init__(
-        self,
-        database: Database,
-        record: RecordTable,
-        rules: Sequence[PurgeRule],
-        clock: Clock,
-        chords: Chords,
-        deletion: Deletion,
-    ) -> None:
+    def __init__(self, database: Database, table: Any, key: Sequence[Any], axes: Sequence[Axis], rest: Any) -> None:
+        self.table = table
         self._database = database
-        self._record = record
-        self._deletion = deletion
-        self._chords = chords
-        self._children = [
-            (table, table.c[child.column])
-            for child in record.profile.children
-            if (table := reflect(database, child.table)) is not None and child.column in table.c
-        ]
-        self._deleted_children = [0] * len(self._children)
-        self._in_batch = list(self._deleted_children)
-        everything = any(rule.all for rule in rules)
-        age = timedelta(0) if everything else age_of_followers(rules)
-        self._followers = [
-            self._follower(RecordTable(database, profile, table), clock, None if everything else age)
-            for profile in record.profile.followers
-            if age is not None and (table := reflect(database, profile.table)) is not None
-        ]
+        self._key = key
+        self._axes = axes
+        self._rest = rest
+        self._drained = False
+        self._deleted = 0
 
-    def plan(self, condition: Any) -> list[RelatedCount]:
-        """Count what goes together with the records that meet *condition*."""
-        parents = self._parents(condition)
-        counts = [
-            RelatedCount(table.fullname, self._count(table, column.in_(parents))) for table, column in self._children
-        ]
-        counts += [
-            RelatedCount(one.record.name, self._count(one.record.table, one.condition)) for one in self._followers
-        ]
-        if self._chords.orphans:
-            counts.append(RelatedCount(self._chords.name, len(self._chords.orphans)))
-        return [one for one in counts if one.matched]
+    def delete(self, walker: Walker, deletion: Deletion) -> None:
+        def change(connection: Any, condition: Any, around_locks: bool) -> int:
+            rows = free_rows(connection, self._key, condition) if around_locks else [condition]
+            return sum(deletion.delete(connection, self.table, some) for some in rows)
 
-    def begin_batch(self) -> None:
-        """Forget what a batch deleted that was not committed."""
-        self._in_batch = [0] * len(self._children)
+        draining = Draining(self._database, self.table, walker, change)
+        self._deleted, self._drained = draining.drain(self._axes, self._rest)
 
-    def count_batch(self) -> None:
-        """Count what the batch deleted, which is committed now."""
-        self._deleted_children = [one + more for one, more in zip(self._deleted_children, self._in_batch)]
+    def count(self) -> RelatedCount:
+        """Return how many rows have gone, and how many there were to go."""
+        left = 0 if self._drained else sum(self._count(axis) for axis in self._axes)
+        return RelatedCount(self.table.fullname, self._deleted + left, self._deleted)
 
-    def delete_children(self, connection: Any, condition: Any) -> None:
-        """Delete the children of the records that meet *condition*, in the caller's transaction."""
-        parents = self._parents(condition)
-        for number, (table, column) in enumerate(self._children):
-            self._in_batch[number] += self._deletion.delete(connection, table, column.in_(parents))
+    def estimate(self) -> int:
+        """Return about how many rows there are to go, as far as the server says so."""
+        # Loaded only where it is needed: many runs find nothing to do.
+        from .estimates import estimate_matching
 
-    def delete_rest(self, limits: Limits, stopped: bool) -> list[RelatedCount]:
-        """Delete followers and orphans unless the run stopped; return all that was deleted."""
-        counts = [
-            RelatedCount(table.fullname, deleted, deleted)
-            for (table, _column), deleted in zip(self._children, self._deleted_children)
-        ]
-        if not stopped:
-            unlimited = Limits(batch_size=limits.batch_size, pause=limits.pause)
-            for follower in self._followers:
-                deleted = self._delete_follower(follower, unlimited)
-                counts.append(RelatedCount(follower.record.name, deleted, deleted))
-            deleted = self._chords.delete_orphans(self._deletion)
-            counts.append(RelatedCount(self._chords.name, deleted, deleted))
-        return [one for one in counts if one.deleted]
+        conditions = (sa.and_(axis.condition, self._rest) for axis in self._axes)
+        return sum(estimate_matching(self._database, self.table, one) or 0 for one in conditions)
 
-    def _delete_follower(self, follower: _Follower, limits: Limits) -> int:
-        walker = Walker(self._database, limits, Progress(), deletion=self._deletion)
+    def _count(self, axis: Axis) -> int:
+        counted = sa.select(sa.func.count()).select_from(self.table)
+        return int(self._database.value(counted.where(axis.condition, self._rest)))
 
-        def delete(connection: Any, condition: Any, _around_locks: bool) -> int:
-            return self._deletion.delete(connection, follower.record.table, condition)
 
-        for axis in follower.axes:
-            walker.walk(axis, follower.rest, delete)
-        return walker.progress.changed
+def find_followers(
+    database: Database, record: RecordTable, rules: Sequence[PurgeRule], clock: Clock, chords: Chords
+) -> Iterator[RelatedRows]:
+    """Yield what follows the records that *rules* delete; tables that are missing are left out."""
+    age = age_of_followers(rules)
+    for profile in record.profile.followers if age is not None else ():
+        table = reflect(database, profile.table)
+        if table is None:
+            continue
+        follower = RecordTable(database, profile, table)
+        axes, rest = [whole_table(follower)], sa.true()
+        if not any(rule.all for rule in rules):
+            axes = older_than(follower, {column: clock.moment(column, age) for column in follower.age_columns})
+            if chords.living_groups and follower.find("task_id") is not None:
+                rest = follower.column("task_id").not_in(chords.living_groups)
+        yield RelatedRows(database, table, follower.primary_key, axes, rest)
 
-    def _follower(self, follower: RecordTable, clock: Clock, age: timedelta | None) -> _Follower:
-        if age is None:
-            return _Follower(follower, (whole_table(follower),), sa.true())
-        cutoffs = {column: clock.moment(column, age) for column in follower.age_columns}
-        rest = sa.true()
-        if self._chords.living_groups and follower.find("task_id") is not None:
-            rest = follower.column("task_id").not_in(self._chords.living_groups)
-        return _Follower(follower, tuple(older_than(follower, cutoffs)), rest)
 
-    def _parents(self, condition: Any) -> Any:
-        key = self._record.primary_key
-        return sa.select(key[0] if key else self._record.identity).where(condition)
-
-    def _count(self, table: Any, condition: Any) -> int:
-        statement = sa.select(sa.func.count()).select_from(table).where(condition)
-        return int(self._database.value(statement))
+def find_orphans(database: Database, chords: Chords) -> Iterator[RelatedRows]:
+    """Yield the counters of chords that cannot complete, if there are any."""
+    if chords.orphans:
+        yield RelatedRows(database, chords.table, [chords.table.c.id], chords.orphan_axes, sa.true())
 
 
 def age_of_followers(rules: Sequence[PurgeRule]) -> timedelta | None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from support.engine import purge
 from support.servers import Database
 from support.tables import create_django_celery_results, create_task_logs, fill
-from support.tables.rows import GROUP_RESULT, TASK_RESULT, group_results, task_log_rows, task_results
+from support.tables.rows import TASK_RESULT, task_log_rows, task_results
 
 
 @pytest.fixture
@@ -57,18 +57,6 @@ def test_a_writer_on_sqlite_is_waited_for(sqlite_database: Database) -> None:
         done = purge(sqlite_database)
         assert (done["deleted"], done["stopped"], done["remaining"]) == (0, "gate", 20)
     assert purge(sqlite_database)["deleted"] == 20
-
-
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
-def test_a_locked_group_stays_for_the_next_run(request: pytest.FixtureRequest, kind: str) -> None:
-    database: Database = request.getfixturevalue(f"{kind}_database")
-    create_django_celery_results(database)
-    fill(database, TASK_RESULT, [task_results(20, days=10)])
-    fill(database, GROUP_RESULT, [group_results(5, days=10)])
-    with _holding(database, f"SELECT id FROM {GROUP_RESULT} FOR UPDATE"):
-        done = purge(database)
-        assert (done["deleted"], done["related"]) == (20, [])
-    assert purge(database)["related"] == [{"table": GROUP_RESULT, "matched": 5, "deleted": 5}]
 
 
 def test_a_locked_child_keeps_its_record(postgresql_database: Database) -> None:

@@ -1,0 +1,65 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tables whose rows belong to one record: they go before it, in the same transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .database import Database
+from .deletion import Deletion
+from .libraries import sa
+from .purge_result import RelatedCount
+from .records import RecordTable, reflect
+
+
+class ChildTables:
+    """The child tables of *record*; those that are missing are left out."""
+
+    def __init__(self, database: Database, record: RecordTable, deletion: Deletion) -> None:
+        self._database = database
+        self._record = record
+        self._deletion = deletion
+        self._tables = [
+            (table, table.c[child.column])
+            for child in record.profile.children
+            if (table := reflect(database, child.table)) is not None and child.column in table.c
+        ]
+        self._deleted = [0] * len(self._tables)
+        self._in_batch = list(self._deleted)
+
+    def plan(self, condition: Any) -> list[RelatedCount]:
+        """Count what goes together with the records that meet *condition*."""
+        parents = self._parents(condition)
+        counted = (sa.select(sa.func.count()).where(column.in_(parents)) for _table, column in self._tables)
+        return [
+            RelatedCount(table.fullname, int(self._database.value(statement)))
+            for (table, _column), statement in zip(self._tables, counted)
+        ]
+
+    @property
+    def deleted(self) -> list[RelatedCount]:
+        return [
+            RelatedCount(table.fullname, deleted, deleted)
+            for (table, _column), deleted in zip(self._tables, self._deleted)
+        ]
+
+    def begin_batch(self) -> None:
+        """Forget what a batch deleted that was not committed."""
+        self._in_batch = [0] * len(self._tables)
+
+    def count_batch(self) -> None:
+        """Count what the batch deleted, which is committed now."""
+        self._deleted = [one + more for one, more in zip(self._deleted, self._in_batch)]
+
+    def delete(self, connection: Any, condition: Any) -> None:
+        """Delete the children of the records that meet *condition*, in the caller's transaction."""
+        parents = self._parents(condition)
+        for number, (table, column) in enumerate(self._tables):
+            self._in_batch[number] += self._deletion.delete(connection, table, column.in_(parents))
+
+    def _parents(self, condition: Any) -> Any:
+        key = self._record.primary_key
+        return sa.select(key[0] if key else self._record.identity).where(condition)
