@@ -83,3 +83,9 @@ options:
       - The keys are the words of the profile, such as C(task_id), C(task_name), C(status), C(created), C(started), C(finished) and C(reason).
     type: dict
 """
+
+    ALONE = r"""
+notes:
+  - Fails at once, and changes nothing, where another run is at work on the table, and names the session that holds its lock. Any module of the
+    collection that changes the table, the command C(celery-cleanup) and the Celery tasks are such runs. Check mode is in nobody's way.
+"""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from ._engine.errors import CleanupError, MissingLibraryError
 from ._engine.libraries import sqlalchemy_version
 from ._engine.profiles import DEFAULT_PROFILE, PROFILES, Profile, find_profile
 from ._engine.rules import MATCHES, SINCE
+from ._engine.table_lock import table_lock
 
 if TYPE_CHECKING:
     from ._engine.compose import Project
@@ -150,16 +152,20 @@ def run_module(
     *,
     table: bool = True,
     reads: bool = False,
+    alone: bool = False,
     required_by: dict[str, str] | None = None,
 ) -> None:
     """Run a module: read its arguments, open the database, and exit with what *work* returns.
 
     :param reads: whether it only reads, in every mode
+    :param alone: whether it changes the table as a run of the command does, which no other may be at meanwhile
     """
     module = new_module(own, table=table, required_by=required_by)
     try:
         with open_database(module, read_only=reads or module.check_mode) as database:
-            result = work(module, database)
+            alone = alone and not module.check_mode
+            with table_lock(database, chosen_profile(module).table) if alone else nullcontext():
+                result = work(module, database)
     except CleanupError as error:
         module.fail_json(msg=str(error), changed=error.changed)
     if not module._diff:

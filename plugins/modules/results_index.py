@@ -12,7 +12,8 @@ description:
   - Makes the indexes without which the rules of a profile read the whole table. An index that is there already and serves is left as it is,
     whatever its name.
   - A purge by age needs an index that begins with the date that tells a row's age, and one for each table whose rows are deleted with the records.
-    Ending zombies needs one that finds the few unfinished rows.
+    Ending zombies needs one that finds the few unfinished rows. On PostgreSQL an index of a part of the table serves, too, where the rule
+    implies its predicate, as C((is_active, started_at\) WHERE is_active AND ended_at IS NULL) for reading sessions.
   - On PostgreSQL they are built with C(CREATE INDEX CONCURRENTLY), and those for zombies hold unfinished rows only. On MariaDB and MySQL they are
     built with C(LOCK=NONE). On SQLite nobody can write meanwhile.
   - What an earlier build of the same index has left unfinished is dropped first.
@@ -22,6 +23,7 @@ extends_documentation_fragment:
   - fleetops.celery._attributes
   - fleetops.celery._database
   - fleetops.celery._database.table
+  - fleetops.celery._database.alone
 options:
   lock_timeout:
     description:
@@ -115,7 +117,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module({"lock_timeout": {"type": "str"}}, work)
+    run_module({"lock_timeout": {"type": "str"}}, work, alone=True)
 
 
 if __name__ == "__main__":

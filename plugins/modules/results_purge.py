@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - fleetops.celery._attributes
   - fleetops.celery._database
   - fleetops.celery._database.table
+  - fleetops.celery._database.alone
 options:
   rules:
     description:
@@ -116,8 +117,8 @@ options:
       - MariaDB, from 10.6, copies the rows that stay into a table of the same definition, which then takes the name. The user needs the
         rights to create, alter, drop and lock tables. What a run that was killed has left is dropped by the next one, with a warning.
       - It falls back to batches, and RV(strategy_reason) says why, on other databases, in a table of less than 50,000 rows, with triggers,
-        child tables, foreign keys onto the table (on MariaDB also its own), O(max_rows) or O(time_budget), and where others hold the table
-        or it takes too long.
+        child tables, foreign keys onto the table (on MariaDB also its own), in a publication that does not publish inserts, deletes and
+        truncations alike, with O(max_rows) or O(time_budget), and where others hold the table or it takes too long.
       - A rule with C(all) empties such a table at once in either case.
     type: str
     choices: [auto, batches]
@@ -489,6 +490,7 @@ def main() -> None:
             },
         },
         work,
+        alone=True,
     )
 
 

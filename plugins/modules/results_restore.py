@@ -17,6 +17,7 @@ author:
 extends_documentation_fragment:
   - fleetops.celery._attributes
   - fleetops.celery._database
+  - fleetops.celery._database.alone
 options:
   path:
     description:

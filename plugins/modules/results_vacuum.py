@@ -16,6 +16,7 @@ extends_documentation_fragment:
   - fleetops.celery._attributes
   - fleetops.celery._database
   - fleetops.celery._database.table
+  - fleetops.celery._database.alone
 attributes:
   diff_mode:
     details:
@@ -227,6 +228,7 @@ def main() -> None:
             "confirm": {"type": "str"},
         },
         work,
+        alone=True,
     )
 
 

@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - fleetops.celery._attributes
   - fleetops.celery._database
   - fleetops.celery._database.table
+  - fleetops.celery._database.alone
 options:
   rules:
     description:
@@ -229,6 +230,7 @@ def main() -> None:
     run_module(
         {"rules": ZOMBIE_RULES, "proof": {"type": "str", "choices": ["containers"]}},
         work,
+        alone=True,
         required_by={"proof": "compose"},
     )
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
 from .drivers import parse_url
-from .errors import ConflictError, ConnectionLostError, DatabaseError, UsageError
+from .errors import ConflictError, ConnectionLostError, DatabaseError, TableBusyError, UsageError
 from .libraries import sa
 from .refusals import explain
 
@@ -51,6 +51,7 @@ class Database:
         self._lock_timeout = lock_timeout
         self._engine: Any = None
         self._open: Any = None
+        self._beginnings: list[Callable[[Any], None]] = []
 
     def __enter__(self) -> Database:
         return self
@@ -104,8 +105,14 @@ class Database:
                     **({"use_native_hstore": False} if self.kind == "postgresql" else {}),
                 )
                 connection = self._engine.connect()
-                with connection.begin():
-                    self._configure(connection)
+                try:
+                    with connection.begin():
+                        self._configure(connection)
+                        for begin in self._beginnings:
+                            begin(connection)
+                except BaseException:
+                    connection.close()
+                    raise
         except TypeError as error:
             # An option in the URL's query that the driver does not have.
             raise UsageError(f"database_url has an option that its driver does not take: {self.scrub(error)}") from None
@@ -160,6 +167,23 @@ class Database:
         with self.translated(connected=True), connection.begin():
             yield connection
 
+    @contextmanager
+    def keeping(self, begin: Callable[[Any], None], end: Callable[[Any], None]) -> Iterator[None]:
+        """Do *begin* now and with each connection that is opened again, and *end* after the block."""
+        self._beginnings.append(begin)
+        try:
+            if self._open is None:
+                self._connection  # noqa: B018 (opens it, and does it)
+            else:
+                with self.transaction() as connection:
+                    begin(connection)
+            yield
+        finally:
+            self._beginnings.remove(begin)
+            if self._open is not None:
+                with suppress(DatabaseError), self.transaction() as connection:
+                    end(connection)
+
     def ask(self, statement: str) -> list[Any]:
         """Run a user's own statement, which the server keeps from changing anything, and return its rows."""
         start = {"sqlite": "PRAGMA query_only = ON"}.get(self.kind, "SET TRANSACTION READ ONLY")
@@ -200,7 +224,7 @@ class Database:
                 self._reopen(lost)
 
     def _reopen(self, lost: ConnectionLostError) -> None:
-        """Connect again; raise *lost* where the server stays away."""
+        """Connect again; raise *lost* where the server stays away, or what else keeps this run from going on."""
         give_up = time.monotonic() + _REOPEN_SECONDS
         while True:
             self._engine.dispose()
@@ -209,9 +233,10 @@ class Database:
             try:
                 self._connection  # noqa: B018 (opens it)
                 return
-            except DatabaseError:
+            except DatabaseError as error:
                 if time.monotonic() > give_up:
-                    raise lost from None
+                    # The table may be busy with what the server has not noticed yet: this run's own lost session.
+                    raise (error if isinstance(error, TableBusyError) else lost) from None
 
     def outside_transaction(self, statement: Any) -> list[Any]:
         """Run a statement that must not be inside a transaction, such as ``VACUUM``."""

@@ -32,6 +32,10 @@ class ConnectionLostError(DatabaseError):
     """The connection broke after it had worked."""
 
 
+class TableBusyError(DatabaseError):
+    """Another run has the table's lock; nothing was changed."""
+
+
 class MissingRightError(DatabaseError):
     """The database's user may not do this."""
 

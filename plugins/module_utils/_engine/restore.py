@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from .database import Database
 from .errors import UsageError
 from .restore_selection import Choice, Wanted
 from .restore_target import Target
+from .table_lock import table_lock
 
 _ROWS_AT_ONCE = 300
 
@@ -76,7 +78,9 @@ def restore(database: Database, path: Path, wanted: Wanted, *, check: bool = Fal
             target.see_that_it_fits(table, one)
     result = RestoreResult([str(one) for one, _manifest in archives], check)
     progress = Progress()
-    with telling_what_was_done(progress, "restored"):
+    with ExitStack() as held, telling_what_was_done(progress, "restored"):
+        for name in sorted({manifest.table for _one, manifest in archives} if not check else ()):
+            held.enter_context(table_lock(database, name))
         for one, manifest in archives:
             _Restore(database, one, manifest, targets, wanted, result, progress).run()
         if not check:

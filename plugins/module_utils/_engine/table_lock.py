@@ -2,46 +2,67 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One lock for each record table, so that two scheduled runs never overlap. The database keeps it."""
+"""One lock for each record table, so that two runs never overlap. The database keeps it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from .database import Database
-from .errors import CleanupError, UsageError
+from .errors import TableBusyError, UsageError
 from .libraries import sa
-
-
-class TableBusyError(CleanupError):
-    """Another run has the table's lock."""
 
 
 @contextmanager
 def table_lock(database: Database, table: str) -> Iterator[None]:
     """Hold the lock of *table* (``table`` or ``schema.table``), or raise :class:`TableBusyError` at once.
 
-    The server gives it back when the connection that took it ends, however the run ends. It is a connection of its own,
-    for the run's may be opened again midway. Two runs that overlap after all, as where a pooler hands the connection to
+    It belongs to the run's own connection, so the server gives it back however the run ends. Where that is opened again
+    midway, the lock is taken again with it. Two runs that overlap after all, as where a pooler hands the connection to
     somebody else, delete nothing twice; they only get in each other's way.
     """
     if database.kind == "sqlite":
         with _file_lock(database, table):
             yield
         return
-    with database.another() as holder:
-        name = f"fleetops.celery {database.database} {table}"
-        digest = hashlib.sha256(name.encode()).digest()
-        if database.kind == "postgresql":
-            take = sa.func.pg_try_advisory_lock(int.from_bytes(digest[:8], "big", signed=True))
-        else:
-            take = sa.func.get_lock(f"fleetops.celery {digest.hex()[:40]}", 0)  # a name has at most 64 characters
-        if not holder.value(sa.select(take)):
-            raise _busy(database, table)
+    digest = hashlib.sha256(f"fleetops.celery {database.database} {table}".encode()).digest()
+    key: Any = f"fleetops.celery {digest.hex()[:40]}"  # a name has at most 64 characters
+    if database.kind == "postgresql":
+        key = int.from_bytes(digest[:8], "big", signed=True)
+    take, give_back, holder = (sa.text(one).bindparams(key=key) for one in _STATEMENTS[database.kind])
+
+    def begin(connection: Any) -> None:
+        if not connection.execute(take).scalar():
+            raise _busy(database, table, connection.execute(holder).scalar())
+
+    with database.keeping(begin, lambda connection: connection.execute(give_back)):
         yield
+
+
+#: How to take a lock, to give it back, and to learn who has it.
+_STATEMENTS = {
+    "postgresql": (
+        "SELECT pg_try_advisory_lock(:key)",
+        "SELECT pg_advisory_unlock(:key)",
+        "SELECT concat('session ', l.pid, ' of ' || a.usename, ' at ' || host(a.client_addr), "
+        "', since ' || date_trunc('second', a.backend_start)) "
+        "FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid "
+        "WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted "
+        "AND (CAST(l.classid AS bigint) << 32) | CAST(l.objid AS bigint) = :key "
+        "AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())",
+    ),
+    "mysql": (
+        "SELECT GET_LOCK(:key, 0)",
+        "SELECT RELEASE_LOCK(:key)",
+        "SELECT CONCAT('session ', IS_USED_LOCK(:key), COALESCE((SELECT CONCAT(' of ', user, ' at ', host) "
+        "FROM information_schema.processlist WHERE id = IS_USED_LOCK(:key)), ''))",
+    ),
+}
 
 
 @contextmanager
@@ -51,18 +72,34 @@ def _file_lock(database: Database, table: str) -> Iterator[None]:
 
     path = f"{database.database}.{table}.lock"
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = _open_beside(database.database, path)
     except OSError as error:
         raise UsageError(f"The lock of {table} cannot be made as {path}: {error.strerror}.") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _busy(database, table) from None
+            raise _busy(database, table, os.pread(handle, 200, 0).decode(errors="replace")) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} at {socket.gethostname()}".encode(), 0)
         yield
     finally:
         os.close(handle)
 
 
-def _busy(database: Database, table: str) -> TableBusyError:
-    return TableBusyError(f"{database.name}: another run is cleaning {table}. This one leaves it to that.")
+def _open_beside(database: str, path: str) -> int:
+    """Open the file at *path*; who may write the *database* may open it too, whoever has made it."""
+    flags = os.O_RDWR | os.O_CLOEXEC
+    with suppress(FileNotFoundError):
+        return os.open(path, flags)
+    there = os.stat(database)
+    handle = os.open(path, flags | os.O_CREAT, 0o600)
+    with suppress(OSError):
+        os.fchmod(handle, there.st_mode & 0o666)
+        os.fchown(handle, there.st_uid, there.st_gid)
+    return handle
+
+
+def _busy(database: Database, table: str, holder: str | None) -> TableBusyError:
+    who = f" ({holder})" if holder else ""
+    return TableBusyError(f"{database.name}: another run is cleaning {table}{who}. This one leaves it to that.")

@@ -17,11 +17,11 @@ from typing import Any
 
 from ..cleaning import Cleaning, clean, cleaning_document
 from ..database import Database
-from ..errors import CleanupError, RefusedError, UsageError
+from ..errors import CleanupError, RefusedError, TableBusyError, UsageError
 from ..pace import Pace
 from ..policy import Policy, TablePolicy
 from ..policy_file import open_database
-from ..table_lock import TableBusyError, table_lock
+from ..table_lock import table_lock
 from .arguments import STEPS_OF
 from .policy_file import read_policy
 from .requested import requested

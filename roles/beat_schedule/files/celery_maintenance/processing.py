@@ -11,7 +11,8 @@ from typing import Any
 
 from .deployment import deployment
 from .engine.cleaning import clean, cleaning_report
-from .engine.table_lock import TableBusyError, table_lock
+from .engine.errors import TableBusyError
+from .engine.table_lock import table_lock
 
 
 def cleanup_processing(check: bool) -> dict[str, Any]:

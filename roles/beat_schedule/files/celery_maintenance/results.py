@@ -11,9 +11,9 @@ from typing import Any
 
 from .deployment import deployment
 from .engine.cleaning import clean
-from .engine.errors import UsageError
+from .engine.errors import TableBusyError, UsageError
 from .engine.rules import parse_purge_rules
-from .engine.table_lock import TableBusyError, table_lock
+from .engine.table_lock import table_lock
 
 
 def cleanup_results(days_to_keep: int, remove_revoked: bool) -> dict[str, Any]:

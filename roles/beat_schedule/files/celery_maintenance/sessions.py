@@ -14,12 +14,12 @@ from typing import Any
 
 from .deployment import Deployment, deployment
 from .engine.clock import Clock
-from .engine.errors import UsageError
+from .engine.errors import TableBusyError, UsageError
 from .engine.libraries import sa
 from .engine.records import RecordTable
 from .engine.sessions import session_statistics
 from .engine.statuses import Statuses
-from .engine.table_lock import TableBusyError, table_lock
+from .engine.table_lock import table_lock
 from .engine.zombies import ZombieResult, fail_zombies
 
 _LONGEST_PERIOD = 168  # hours: a week

@@ -11,8 +11,8 @@ from typing import Any
 
 from .deployment import deployment
 from .engine.cleaning import clean, cleaning_document, cleaning_report
-from .engine.errors import CleanupError
-from .engine.table_lock import TableBusyError, table_lock
+from .engine.errors import CleanupError, TableBusyError
+from .engine.table_lock import table_lock
 
 
 def run_policy(check: bool) -> tuple[dict[str, Any], CleanupError | None]:
