@@ -14,6 +14,7 @@ from typing import Any
 
 from .database import Database
 from .indexes import Index
+from .predicates import Facts
 from .records import RecordTable, reflect
 from .rules import ZombieRule
 from .statuses import Statuses
@@ -25,22 +26,23 @@ _LONGEST_NAME = 63  # characters, in PostgreSQL; the others take more
 class Need:
     """An index of ``table`` along ``columns`` that rules need; with ``where`` of only these rows.
 
-    An index of the whole table that begins with the column ``leading`` does as well. ``words`` are
-    the column and the literals of ``where``.
+    An index of the whole table that begins with one of ``leading`` does as well. So does one of a part of it where
+    ``facts``, which are true of each row that the rule takes, imply that it is in that part.
     """
 
     name: str
     table: Any
     columns: tuple[Any, ...]
-    leading: str
+    leading: frozenset[str]
     where: Any = None
-    words: frozenset[str] = frozenset()
+    facts: Facts | None = None
 
     def served_by(self, index: Index) -> bool:
         if index.complete:
-            return index.columns[0] == self.leading
-        partial = index.valid and index.columns == self.column_names
-        return partial and bool(self.words) and _says(index.where, self.words)
+            return index.columns[0] in self.leading
+        if not index.valid or self.facts is None:
+            return False
+        return index.columns[0] in {*self.leading, *self.column_names} and self.facts.imply(index.where)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -84,19 +86,24 @@ def _for_zombies(database: Database, record: RecordTable, statuses: Statuses, ru
     if not found:
         return
     status, since = record.column("status"), found[0]
+    # As the selection has it: a session that has its end is closed.
+    empty = frozenset([record.column("finished").name] if record.profile.flags else [])
+    leading = frozenset([status.name]) | empty
     name = _name(record.table.name, rule.name)
     if database.kind != "postgresql":
-        yield Need(name, record.table, (status, since), status.name)
+        yield Need(name, record.table, (status, since), leading)
         return
     values = [statuses.spelling(one) for one in rule.statuses]
-    # True needs no word: the server leaves it out as well.
-    literals = [str(value).lower() if isinstance(value, bool) else f"'{value}'" for value in values]
-    known = frozenset([status.name, *literals]) - {"true"}
-    yield Need(name, record.table, (since,), status.name, status.in_(values), known)
+    literals = frozenset(_literal(value) for value in values)
+    yield Need(name, record.table, (since,), leading, status.in_(values), Facts(status.name, literals, empty))
+
+
+def _literal(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "'" + str(value).replace("'", "''") + "'"
 
 
 def _along(column: Any) -> Need:
-    return Need(_name(column.table.name, column.name), column.table, (column,), column.name)
+    return Need(_name(column.table.name, column.name), column.table, (column,), frozenset([column.name]))
 
 
 def _name(table: str, subject: str) -> str:
@@ -106,11 +113,3 @@ def _name(table: str, subject: str) -> str:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore") + f"_{digest}"
-
-
-def _says(where: str, words: frozenset[str]) -> bool:
-    """Whether the predicate *where* says no more and no less than that the column has one of the values in *words*."""
-    bare = re.sub(r'::("[^"]+"|[a-z_. ]+)(\[\])?', "", where)
-    rest = re.sub(r"'(?:[^']|'')*'", "", bare)
-    found = set(re.findall(r"'(?:[^']|'')*'|\w+", bare)) - {"ANY", "ARRAY", "true"}
-    return found == words and not re.search("[<>!~]", rest)

@@ -12,6 +12,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.clock import Clock
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.plans import explained
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.statuses import Statuses
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.zombie_selection import select_zombies
 from support.running import ModuleRun
 from support.servers import Database
 from support.tables import (
@@ -25,6 +32,7 @@ from support.tables import (
     dump,
     fill,
 )
+from support.tables.rows import task_log_rows
 
 RunModule = Callable[..., ModuleRun]
 MakeDatabase = Callable[..., Database]
@@ -175,44 +183,70 @@ def test_open_sessions_are_found_by_an_index_of_their_own(make_database: MakeDat
     assert ended["ended"] == 5
 
 
+def _used_by_the_rule(database: Database, profile: str) -> bool:
+    """Whether the server finds a way by the index `mine` to the rows of the profile's first zombie rule."""
+    with Opened(database.url) as opened:
+        record = RecordTable(opened, find_profile(profile))
+        rule = record.profile.zombie_rules[0]
+        selected = select_zombies(record, Clock(opened, record), Statuses(opened, record), rule)
+        wanted = sa.select(record.primary_key[0]).where(selected.condition)
+        with opened.transaction() as connection:
+            connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
+            return " mine" in str(list(connection.execute(explained(wanted, "EXPLAIN"))))
+
+
 @pytest.mark.parametrize(
-    ("predicate", "serves"),
+    ("index", "serves"),
     [
-        ("is_active", True),
-        ("is_active = true", True),
-        ("is_active IN (true)", True),
-        ("NOT is_active", False),
-        # Narrower than the rule: the server could not use it.
-        ("is_active = true AND ended_at IS NULL", False),
+        ("(started_at) WHERE is_active", True),
+        ("(started_at) WHERE is_active = true", True),
+        ("(started_at) WHERE is_active IN (true)", True),
+        # As it is advised for the task that closes sessions.
+        ("(is_active, started_at) WHERE is_active = true AND ended_at IS NULL", True),
+        ("(started_at) WHERE ended_at IS NULL", True),
+        ("(is_active) WHERE is_active", True),
+        ("(is_active, started_at)", True),
+        ("(ended_at)", True),
+        ("(started_at) WHERE NOT is_active", False),
+        ("(started_at) WHERE NOT (is_active AND ended_at IS NULL)", False),
+        ("(started_at) WHERE user_id = '1' OR end_position = 2", False),
+        ("(started_at) WHERE is_active AND duration_minutes = 0", False),
+        ("(started_at) WHERE end_position IS NULL", False),
+        ("(started_at) WHERE ended_at IS NOT NULL", False),
+        ("(user_id)", False),
     ],
 )
-def test_a_partial_index_serves_where_it_says_the_same(
-    postgresql_database: Database, fork_module: RunModule, predicate: str, serves: bool
+def test_an_index_of_sessions_serves_where_the_server_can_use_it(
+    postgresql_database: Database, fork_module: RunModule, index: str, serves: bool
 ) -> None:
     _sessions(postgresql_database)
-    postgresql_database.execute(f"CREATE INDEX mine ON reading_sessions (started_at) WHERE {predicate}")
-    done = fork_module(
-        "results_index", {"database_url": postgresql_database.url, "profile": "reading_sessions"}, check=True
-    )
-    assert done["changed"] is not serves
+    postgresql_database.execute(f"CREATE INDEX mine ON reading_sessions {index}")
+    arguments = {"database_url": postgresql_database.url, "profile": "reading_sessions"}
+    assert fork_module("results_index", arguments, check=True)["changed"] is not serves
+    assert _used_by_the_rule(postgresql_database, "reading_sessions") is serves
 
 
 @pytest.mark.parametrize(
     ("predicate", "serves"),
     [
         ("status = 'STARTED'", True),
-        ("status IN ('STARTED', 'RETRY')", False),
+        ("status IN ('STARTED', 'RETRY')", True),
+        ("status IN ('PENDING', 'RETRY')", False),
         ("status <> 'STARTED'", False),
         ("lower(status) = 'STARTED'", False),
+        ("status = 'STARTED' AND task_name = 'x'", False),
     ],
 )
-def test_a_partial_index_of_a_text_is_compared_too(
+def test_a_partial_index_by_a_text_serves_where_the_server_can_use_it(
     postgresql_database: Database, fork_module: RunModule, predicate: str, serves: bool
 ) -> None:
     create_task_logs(postgresql_database)
+    fill(postgresql_database, "task_logs", [task_log_rows(3, "STARTED")])
     postgresql_database.execute(f"CREATE INDEX mine ON task_logs (started_at) WHERE {predicate}")
     done = fork_module("results_index", {"database_url": postgresql_database.url, "profile": "task_logs"}, check=True)
     assert ("ix_task_logs_started" in _made(done)) is not serves
+    postgresql_database.execute("DROP INDEX IF EXISTS ix_task_logs_status")
+    assert _used_by_the_rule(postgresql_database, "task_logs") is serves
 
 
 @pytest.mark.parametrize("database_server", ["postgresql", "sqlite"], indirect=True)
