@@ -39,7 +39,8 @@ class RewriteInPlace(Rewrite):
                 "EXISTS (SELECT FROM pg_constraint AS k WHERE k.confrelid = c.oid AND k.contype = 'f'), "
                 "EXISTS (SELECT FROM pg_publication_tables AS s JOIN pg_publication AS p ON p.pubname = s.pubname "
                 "JOIN pg_namespace AS n ON n.nspname = s.schemaname "
-                "WHERE n.oid = c.relnamespace AND s.tablename = c.relname AND NOT p.pubtruncate) "
+                "WHERE n.oid = c.relnamespace AND s.tablename = c.relname "
+                "AND NOT (p.pubinsert AND p.pubdelete AND p.pubtruncate)) "
                 "FROM pg_class AS c WHERE c.oid = to_regclass(:name)"
             ).bindparams(name=self._table)
         )[0]
@@ -49,7 +50,8 @@ class RewriteInPlace(Rewrite):
             "it has partitions, row security or rules",
             "it has triggers",
             "foreign keys point at it",
-            "a publication does not tell its subscribers of TRUNCATE",
+            # One that tells of no DELETE has subscribers that keep what is deleted here.
+            "a publication of it does not tell its subscribers of INSERT, DELETE and TRUNCATE alike",
         )
         return next((reason for reason, there in zip(reasons, found) if there), None)
 

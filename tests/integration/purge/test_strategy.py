@@ -92,6 +92,10 @@ def _index(database: Database) -> str:
             " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
             "it has triggers",
         ),
+        *(
+            (f"CREATE PUBLICATION told FOR TABLE {TASK_RESULT} WITH (publish = '{told}')", "a publication of it")
+            for told in ("insert, update, delete", "delete, truncate", "insert, update, truncate")
+        ),
     ],
 )
 def test_it_falls_back_to_batches_and_says_why(results: Database, prepare: str, reason: str) -> None:
