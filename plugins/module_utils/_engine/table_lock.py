@@ -67,37 +67,48 @@ _STATEMENTS = {
 
 @contextmanager
 def _file_lock(database: Database, table: str) -> Iterator[None]:
-    """SQLite has no locks by name: a file beside the database stands for one, and stays there."""
-    import fcntl  # not on Windows, where only the controller's part could run
-
-    path = f"{database.database}.{table}.lock"
+    """SQLite has no locks by name: a file beside the database stands for one, while the run is at work."""
+    with database.transaction():
+        pass  # a database that is not there is told of first
+    path = f"{database.database}.{table.replace('/', '%2F')}.lock"
     try:
-        handle = _open_beside(database.database, path)
+        handle = _locked(path, database.database)
+    except BlockingIOError:
+        with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            raise _busy(database, table, file.read(200)) from None
+        raise _busy(database, table, None) from None
     except OSError as error:
         raise UsageError(f"The lock of {table} cannot be made as {path}: {error.strerror}.") from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy(database, table, os.pread(handle, 200, 0).decode(errors="replace")) from None
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} at {socket.gethostname()}".encode(), 0)
+        os.write(handle, f"process {os.getpid()} at {socket.gethostname()}".encode())
         yield
     finally:
+        with suppress(OSError):
+            os.unlink(path)
         os.close(handle)
 
 
-def _open_beside(database: str, path: str) -> int:
-    """Open the file at *path*; who may write the *database* may open it too, whoever has made it."""
-    flags = os.O_RDWR | os.O_CLOEXEC
-    with suppress(FileNotFoundError):
-        return os.open(path, flags)
+def _locked(path: str, database: str) -> int:
+    """Open and lock the file at *path*; who may write the *database* may open it too, whoever has made it."""
+    import fcntl  # not on Windows, where only the controller's part could run
+
     there = os.stat(database)
-    handle = os.open(path, flags | os.O_CREAT, 0o600)
-    with suppress(OSError):
-        os.fchmod(handle, there.st_mode & 0o666)
-        os.fchown(handle, there.st_uid, there.st_gid)
-    return handle
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(PermissionError):  # it is somebody else's
+                os.fchmod(handle, there.st_mode & 0o666)
+                os.fchown(handle, there.st_uid, there.st_gid)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), os.stat(path)):
+                    return handle
+            # Another run has ended meanwhile and removed it.
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 def _busy(database: Database, table: str, holder: str | None) -> TableBusyError:

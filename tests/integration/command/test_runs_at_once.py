@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import TableBusyError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.table_lock import table_lock
@@ -172,6 +173,8 @@ def test_a_lock_is_given_back_before_the_connection_ends(rows: Database) -> None
                     pass
                 with table_lock(second, "processing_tasks"):
                     pass
+    if rows.kind == "sqlite":
+        assert list(Path(str(sa.make_url(rows.url).database)).parent.glob("*.lock")) == []
 
 
 def test_two_purges_that_overlap_after_all_take_no_row_twice(rows: Database, tmp_path: Path) -> None:
