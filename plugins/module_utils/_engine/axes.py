@@ -33,7 +33,7 @@ class Axis(NamedTuple):
 
     def look(self, condition: Any) -> Any:
         """Return the statement that finds one row on this axis that meets *condition*, if there is one."""
-        found = sa.select(sa.literal_column("1")).select_from(self.column.table)
+        found: Any = sa.select(sa.literal_column("1")).select_from(self.column.table)
         statement = found.where(self.condition, condition).limit(1)
         # Statistics do not know that a purge has just deleted what matched: a server that expects to meet a row soon
         # would read the table from its beginning. In the index's order it reads no more than the bound.

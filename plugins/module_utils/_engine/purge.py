@@ -294,8 +294,8 @@ class _Purge:
             self._progress.batches += bool(deleted)
         draining = Draining(self._database, self._record.table, self._walker, self._delete_batch)
         for selection, count in zip(self._selections, counts):
-            deleted, count.drained = draining.drain(selection.axes, selection.rest)
-            count.deleted += deleted
+            number, count.drained = draining.drain(selection.axes, selection.rest)
+            count.deleted += number
         self._locked_out = self._locked_out or self._walker.locked_out
         self._delete_beside(self._followers)
 

@@ -71,7 +71,9 @@ def find_followers(
 ) -> Iterator[RelatedRows]:
     """Yield what follows the records that *rules* delete; tables that are missing are left out."""
     age = age_of_followers(rules)
-    for profile in record.profile.followers if age is not None else ():
+    if age is None:
+        return
+    for profile in record.profile.followers:
         table = reflect(database, profile.table)
         if table is None:
             continue
