@@ -89,4 +89,5 @@ options: {}
 notes:
   - Fails at once, and changes nothing, where another run is at work on the table, and names the session that holds its lock. Any module of the
     collection that changes the table, the command C(celery-cleanup) and the Celery tasks are such runs. Check mode is in nobody's way.
+    Behind a pooler such as PgBouncer no lock is taken, as nobody could give it back.
 """

@@ -17,8 +17,10 @@ from urllib.parse import quote_plus
 from .drivers import parse_url
 from .errors import ConflictError, ConnectionLostError, DatabaseError, TableBusyError, UsageError
 from .libraries import sa
+from .postgresql_settings import set_for_a_transaction, set_for_the_session
 from .refusals import explain
 
+APPLICATION = "fleetops.celery"
 CONNECT_TIMEOUT = 10  # seconds
 DEFAULT_LOCK_TIMEOUT = timedelta(seconds=2)
 _REOPEN_SECONDS = 30.0  # a restart of the server takes less
@@ -52,6 +54,8 @@ class Database:
         self._engine: Any = None
         self._open: Any = None
         self._beginnings: list[Callable[[Any], None]] = []
+        #: whether each transaction may get another session, from a pooler; known once it is open
+        self.pooled = False
 
     def __enter__(self) -> Database:
         return self
@@ -128,28 +132,28 @@ class Database:
         return arguments
 
     def _configure(self, connection: Any) -> None:
-        milliseconds = int(self._lock_timeout.total_seconds() * 1000)
         if self.kind == "postgresql":
-            settings = {
-                "application_name": "fleetops.celery",
-                "lock_timeout": str(milliseconds),
-                # Compiling a statement costs more than these statements take.
-                "jit": "off",
-                # A commit that a crash takes back is made again by the next run.
-                "synchronous_commit": "off",
-                "default_transaction_read_only": "on" if self._read_only else "off",
-            }
-            connection.execute(
-                sa.select(*(sa.func.set_config(name, value, False).label(name) for name, value in settings.items()))
-            )
+            only = {"default_transaction_read_only": "on" if self._read_only else "off"}
+            self.pooled = not set_for_the_session(connection, {**self._postgresql_settings, **only})
         elif self.kind == "mysql":
-            seconds = max(1, milliseconds // 1000)
+            seconds = max(1, int(self._lock_timeout.total_seconds()))
             for lock in ("innodb_lock_wait_timeout", "lock_wait_timeout"):  # on rows, and on tables
                 connection.execute(sa.text(f"SET SESSION {lock} = :seconds"), {"seconds": seconds})
             if self._read_only:
                 connection.execute(sa.text("SET SESSION TRANSACTION READ ONLY"))
         elif self._read_only:
             connection.execute(sa.text("PRAGMA query_only = ON"))
+
+    @property
+    def _postgresql_settings(self) -> dict[str, str]:
+        return {
+            "application_name": APPLICATION,
+            "lock_timeout": str(int(self._lock_timeout.total_seconds() * 1000)),
+            # Compiling a statement costs more than these statements take.
+            "jit": "off",
+            # A commit that a crash takes back is made again by the next run.
+            "synchronous_commit": "off",
+        }
 
     def rows(self, statement: Any) -> Sequence[Any]:
         """Run one statement in a transaction of its own and return its rows."""
@@ -165,6 +169,8 @@ class Database:
         """Give the connection for one transaction."""
         connection = self._connection
         with self.translated(connected=True), connection.begin():
+            if self.pooled:
+                set_for_a_transaction(connection, self._postgresql_settings, read_only=self._read_only)
             yield connection
 
     @contextmanager

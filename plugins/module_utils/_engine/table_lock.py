@@ -23,8 +23,9 @@ def table_lock(database: Database, table: str) -> Iterator[None]:
     """Hold the lock of *table* (``table`` or ``schema.table``), or raise :class:`TableBusyError` at once.
 
     It belongs to the run's own connection, so the server gives it back however the run ends. Where that is opened again
-    midway, the lock is taken again with it. Two runs that overlap after all, as where a pooler hands the connection to
-    somebody else, delete nothing twice; they only get in each other's way.
+    midway, the lock is taken again with it. None is taken behind a pooler, which may give the session to somebody else
+    after a transaction, so that nobody could give the lock back: two runs that overlap there delete nothing twice, but
+    get in each other's way.
     """
     if database.kind == "sqlite":
         with _file_lock(database, table):
@@ -37,10 +38,14 @@ def table_lock(database: Database, table: str) -> Iterator[None]:
     take, give_back, holder = (sa.text(one).bindparams(key=key) for one in _STATEMENTS[database.kind])
 
     def begin(connection: Any) -> None:
-        if not connection.execute(take).scalar():
+        if not database.pooled and not connection.execute(take).scalar():
             raise _busy(database, table, connection.execute(holder).scalar())
 
-    with database.keeping(begin, lambda connection: connection.execute(give_back)):
+    def end(connection: Any) -> None:
+        if not database.pooled:
+            connection.execute(give_back)
+
+    with database.keeping(begin, end):
         yield
 
 

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a session of PostgreSQL is set to, and for how long.
+
+A pooler such as PgBouncer may give each transaction another session of the server, and this session to the application
+after it. What is set there must end with the transaction: an application that finds itself in a session that only
+reads, or that gives up waiting for a lock, would fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .libraries import sa
+
+
+def set_for_the_session(connection: Any, settings: Mapping[str, str]) -> bool:
+    """Set *settings* for as long as *connection* lasts; return whether that was done.
+
+    It is not where the session is a pooler's: the server names another process than the connection does
+    (https://www.postgresql.org/docs/current/protocol-flow.html, BackendKeyData).
+    """
+    told = connection.connection.dbapi_connection.info.backend_pid
+    mine = sa.func.pg_backend_pid() == told
+    wanted = (sa.case((mine, sa.func.set_config(name, value, False))).label(name) for name, value in settings.items())
+    return bool(connection.execute(sa.select(mine, *wanted)).scalar())
+
+
+def set_for_a_transaction(connection: Any, settings: Mapping[str, str], *, read_only: bool) -> None:
+    """Set *settings*, whose values are words or numbers of this program, for the transaction that has just begun."""
+    statements = [f"SET LOCAL {name} = '{value}'" for name, value in settings.items()]
+    if read_only:
+        statements.append("SET TRANSACTION READ ONLY")
+    # Not by a query: what a transaction is like can only be set before the first.
+    connection.exec_driver_sql("; ".join(statements))
