@@ -17,6 +17,13 @@ author:
 extends_documentation_fragment:
   - fleetops.celery._attributes.info
   - fleetops.celery._database
+options:
+  worker_service:
+    description: The service of the application's worker, where it is not recognised by its command.
+    type: str
+  beat_service:
+    description: The service of beat, where it is not recognised by its command.
+    type: str
 seealso:
   - module: fleetops.celery.results_info
 """
@@ -34,7 +41,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 services:
-  description: The containers of the Compose project, running or not. Empty where O(compose) is not given.
+  description:
+    - The containers of the Compose project, running or not. Empty where O(compose) is not given.
+    - C(roles) has V(database), V(worker) or V(beat). It has V(application) for other services that run from the image of worker or beat.
   returned: success
   type: list
   elements: dict
@@ -152,9 +161,12 @@ def as_result(found: Survey) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = new_module({}, table=False)
+    text = {"type": "str"}
+    module = new_module({"worker_service": text, "beat_service": text}, table=False)
+    params = module.params
     try:
-        found = survey_project(module.project) if module.project else Survey()
+        project = module.project
+        found = survey_project(project, params["worker_service"], params["beat_service"]) if project else Survey()
     except CleanupError as error:
         # Nothing more can be said of its database.
         module.exit_json(changed=False, **as_result(Survey(findings=[not_found(error)])))

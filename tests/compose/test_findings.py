@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from support.docker import ComposeProject, Images, up
 from support.running import ModuleRun, run_module
 
@@ -94,3 +95,30 @@ def test_results_in_redis_that_never_expire_are_found(clinic: ComposeProject) ->
     assert "Set result_expires" in found["results_never_expire"]["fix"]
     _configure(clinic, CELERY_RESULT_EXPIRES="86400")
     assert _findings(clinic) == {}
+
+
+def test_worker_and_beat_that_scripts_start_are_known_by_name(clinic: ComposeProject) -> None:
+    """Neither the commands nor the variables of their containers tell the application; the processes in them do."""
+    (clinic.folder / "start").write_text("set -a\n. /start.env\nexec celery -A shop $*\n", encoding="utf-8")
+    path = clinic.folder / "compose.yml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name in ("celery_worker", "celery_beat"):
+        service = document["services"][name]
+        service.pop("env_file")
+        service["command"] = service["command"].removeprefix("celery -A shop ")
+        service["entrypoint"] = ["sh", "/start"]
+        service["volumes"] = ["./start:/start:ro", "./app.env:/start.env:ro"]
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    clinic.compose("up", "--detach", "--wait", "--timeout=1", "celery_worker", "celery_beat")
+
+    unnamed = {one["code"] for one in _run(clinic, "deployment_info")["findings"]}
+    assert unnamed == {"worker_not_running", "beat_not_running"}
+    found = _run(clinic, "deployment_info", worker_service="celery_worker", beat_service="celery_beat")
+    assert found["findings"] == []
+    assert {one["service"]: one["roles"] for one in found["services"] if one["roles"]} == {
+        "backend": ["application"],
+        "celery_beat": ["beat"],
+        "celery_worker": ["worker"],
+        "db": ["database"],
+    }
+    assert found["beat"]["result_expires"] == 86400

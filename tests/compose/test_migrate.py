@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from support.docker import ComposeProject, DockerRecorder, Images, up
 from support.running import PlaybookRun, run_module, run_playbook
 
@@ -42,9 +43,26 @@ def _publish_new_settings(project: ComposeProject, scratch: Path) -> None:
 
 @pytest.fixture(scope="module")
 def old(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeProject]:
-    with up(f"old-{os.getpid()}", images, result_expires=86400) as project:
+    with up(f"old-{os.getpid()}", images, services=["db"], result_expires=86400, one_file=True) as project:
+        _add_services(project)
+        project.start()
         _publish_new_settings(project, tmp_path_factory.mktemp("git"))
         yield project
+
+
+def _add_services(project: ComposeProject) -> None:
+    """Add what Compose builds alike under a name of its own, what has nothing to do with it, and a sidecar of ours."""
+    path = project.folder / "compose.yml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    services = document["services"]
+    idle = {"command": "sleep infinity", "init": True}
+    services["flower"] = {"build": services["backend"]["build"], **idle}
+    (project.folder / "frontend").mkdir()
+    dockerfile = "ARG APPLICATION_IMAGE\nFROM ${APPLICATION_IMAGE}\n"
+    (project.folder / "frontend" / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    services["frontend"] = {"build": {**services["backend"]["build"], "context": "frontend"}, **idle}
+    services["celery_maintenance"] = {"image": services["celery_worker"]["image"], "pull_policy": "never", **idle}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
 
 
 @pytest.fixture
@@ -52,7 +70,6 @@ def inventory(old: ComposeProject, tmp_path: Path) -> Path:
     host = {
         "ansible_connection": "local",
         "celery_compose_project_dir": str(old.folder),
-        "celery_app_service": "backend",
         "migrate_own_task": {"name": OWN, "crontab": "0 3 * * *"},
         "migrate_expected_tasks": 11,
     }
@@ -65,6 +82,10 @@ def _migrate(inventory: Path, *, check: bool = False, env: dict[str, str] | None
     done = run_playbook("fleetops.celery.migrate", inventory, check=check, diff=True, env=env)
     assert done.exit_code == 0, done.output
     return done
+
+
+def _containers(project: ComposeProject) -> dict[str, list[str]]:
+    return {service: project.containers(service) for service in project.compose("ps", "--services").split()}
 
 
 def _verbs(calls: list[str]) -> list[str]:
@@ -87,17 +108,27 @@ def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(
 
     (tmp_path / "bin").mkdir()
     recorder = DockerRecorder(tmp_path / "bin")
+    containers = _containers(old)
     done = _migrate(inventory, env=recorder.environment)
     # Three to find the deployment and ask it how it is configured, and one for each step.
     found = ["ps", "inspect", "exec"]
-    assert _verbs(recorder.calls()) == [*found, "compose build", "compose up", "inspect", "compose restart", "inspect"]
+    calls = recorder.calls()
+    # That Compose is asked how services are built is part of rebuilding them.
+    rebuilt = ["compose config", "compose build", "compose up"]
+    assert _verbs(calls) == [*found, *rebuilt, "inspect", "compose restart", "inspect"]
+    # Of the application are those that have the worker's image, or are built like it.
+    (built,) = [set(call.split()[2:]) for call in calls if call.startswith("compose build")]
+    assert built == {"backend", "celery_beat", "celery_worker", "flower"}
+    anew = {service for service, container in _containers(old).items() if containers[service] != container}
+    assert anew == built | {"celery_maintenance"}
     assert done.recap["old"]["changed"] > 0
     assert old.password not in done.output
     schedule = old.schedule()
     assert schedule[BUILTIN] is False
     assert schedule[OWN] is True
     assert len(schedule) == 11
-    assert "CELERY_RESULT_EXPIRES = None" in old.compose("exec", "-T", "backend", "cat", "shop/settings.py")
+    for service in ("backend", "flower"):
+        assert "CELERY_RESULT_EXPIRES = None" in old.compose("exec", "-T", service, "cat", "shop/settings.py")
 
     again = _migrate(inventory, env=recorder.environment)
     assert _verbs(recorder.calls()) == [*found, "inspect", "inspect"]
@@ -117,6 +148,8 @@ def test_a_healthy_deployment_has_no_finding_and_a_stopped_beat_is_one(old: Comp
     assert roles["db"] == ["database"]
     assert roles["celery_beat"] == ["beat"]
     assert roles["celery_worker"] == ["worker"]
+    assert roles["backend"] == ["application"]
+    assert roles["frontend"] == roles["redis"] == roles["celery_maintenance"] == []
     assert found["beat"]["result_expires"] is None
 
     old.compose("stop", "--timeout=1", "celery_beat")

@@ -23,9 +23,31 @@ _NOTICED = "DatabaseScheduler: Schedule changed."
 
 # Runs in the application's own Python. It prints names, numbers and versions, nothing secret.
 _PROBE = r"""
-import glob, importlib.metadata, json, os, sys, time
+import glob, importlib.metadata, json, os, re, sys, time
+
+def read(name, what):
+    try:
+        with open("/proc/%s/%s" % (name, what), "rb") as file:
+            return file.read().decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+
+# A script that starts Celery may have set variables, and named the application.
+named = sys.argv[1]
+for name in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+    words = read(name, "cmdline").replace("\0", " ")
+    option = re.search(r" (?:-A|--app)[ =]*([\w.:]+)", words)
+    if "celery" in words and option:
+        named = named or option[1]
+        for variable in read(name, "environ").split("\0"):
+            key, sign, value = variable.partition("=")
+            if sign:
+                os.environ.setdefault(key, value)
+        break
+if not named:
+    sys.exit("no process in the container is celery -A ...")
 from celery.app.utils import find_app
-app = find_app(sys.argv[1])
+app = find_app(named)
 app.loader.import_default_modules()
 conf = app.conf
 expires = conf.result_expires
@@ -82,22 +104,36 @@ class Configuration:
 SIDECAR = "celery_maintenance"
 
 
-def celery_processes(containers: Sequence[Container]) -> list[CeleryProcess]:
-    """Return the application's containers whose command is ``celery``, running or not."""
+def celery_processes(
+    containers: Sequence[Container], worker_service: str | None = None, beat_service: str | None = None
+) -> list[CeleryProcess]:
+    """Return the application's containers whose command is ``celery``, running or not.
+
+    :param worker_service: the service that is the worker, whatever its command
+    :param beat_service: the same for beat
+    """
     processes = []
     for container in containers:
         if container.service == SIDECAR:
             continue
         words = _words(container.command)
-        roles = {word for word in words if word in ("worker", "beat")}
-        if not any(word.rpartition("/")[2] == "celery" for word in words) or not roles:
+        roles = _roles(words)
+        for role, service in (("worker", worker_service), ("beat", beat_service)):
+            if service:
+                roles = roles | {role} if container.service == service else roles - {role}
+        if not roles:
             continue
-        if "worker" in roles and any(word in ("-B", "--beat") for word in words):
-            roles.add("beat")
         app = _option(words, ("-A", "--app")) or container.environment.get("CELERY_APP")
         scheduler = _option(words, ("-S", "--scheduler"))
         processes.append(CeleryProcess(container, app, frozenset(roles), scheduler))
     return processes
+
+
+def application_services(containers: Sequence[Container], processes: Sequence[CeleryProcess]) -> set[str]:
+    """Return the running services that have the image of one of *processes*, so that they are the same application."""
+    images = {process.container.image for process in processes}
+    running = (one for one in containers if one.state == "running" and one.service != SIDECAR)
+    return {one.service for one in running if one.image in images}
 
 
 def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
@@ -105,11 +141,7 @@ def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
 
     :raises CleanupError: when it does not answer
     """
-    if process.app is None:
-        raise CleanupError(
-            f"The command of container {process.container.name} does not name its application (celery -A …)."
-        )
-    said = docker.run_python(process.container, _PROBE, process.app)
+    said = docker.run_python(process.container, _PROBE, process.app or "")
     lines = [line for line in said.splitlines() if line.startswith(_MARK)]
     if not lines:
         raise CleanupError(f"The application in container {process.container.name} did not tell its configuration.")
@@ -140,6 +172,16 @@ def wait_for_beat(docker: Docker, processes: Sequence[CeleryProcess], since: dat
             break
         time.sleep(0.5)
     return False
+
+
+def _roles(words: Sequence[str]) -> set[str]:
+    """Return what a command of these words runs."""
+    if not any(word.rpartition("/")[2] == "celery" for word in words):
+        return set()
+    roles = {word for word in words if word in ("worker", "beat")}
+    if "worker" in roles and any(word in ("-B", "--beat") for word in words):
+        roles.add("beat")
+    return roles
 
 
 def _words(command: Sequence[str]) -> list[str]:

@@ -46,10 +46,14 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)
 
 
-def survey_project(project: Project) -> Survey:
-    """Look *project* over, but for its database."""
+def survey_project(project: Project, worker_service: str | None = None, beat_service: str | None = None) -> Survey:
+    """Look *project* over, but for its database.
+
+    :param worker_service: the service that is the worker, where its command does not tell
+    :param beat_service: the same for beat
+    """
     found = Survey()
-    processes = celery_processes(project.containers)
+    processes = celery_processes(project.containers, worker_service, beat_service)
     found.services = list_services(project.containers, processes)
     found.findings += examine_processes(processes)
     found.configuration, problems = read_application(project.docker, processes)

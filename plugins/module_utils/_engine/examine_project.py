@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .application import CeleryProcess, Configuration, read_project
+from .application import CeleryProcess, Configuration, application_services, read_project
 from .compose import is_database
 from .docker import Container, Docker
 from .errors import CleanupError
@@ -21,7 +21,10 @@ _EXPIRING_BACKENDS = ("redis", "rediss", "cache", "memcached")
 
 @dataclass(frozen=True)
 class Service:
-    """A container of the project; ``roles``: ``database``, ``worker``, ``beat``, or none of them."""
+    """A container of the project; ``roles``: ``database``, ``worker``, ``beat``, or none of them.
+
+    ``application`` is the role of what has the image of worker or beat, and is neither.
+    """
 
     service: str
     container: str
@@ -33,16 +36,18 @@ class Service:
 
 def list_services(containers: Sequence[Container], processes: Sequence[CeleryProcess]) -> list[Service]:
     """Return the project's containers, by service."""
-    roles = {process.container.identifier: process.roles for process in processes}
+    celery = {process.container.identifier: sorted(process.roles) for process in processes}
+    application = application_services(containers, processes)
+
+    def roles(one: Container) -> list[str]:
+        if one.identifier in celery:
+            return celery[one.identifier]
+        if is_database(one):
+            return ["database"]
+        return ["application"] if one.service in application else []
+
     return [
-        Service(
-            one.service,
-            one.name,
-            one.image,
-            one.state,
-            one.health,
-            sorted(roles.get(one.identifier, ())) or (["database"] if is_database(one) else []),
-        )
+        Service(one.service, one.name, one.image, one.state, one.health, roles(one))
         for one in sorted(containers, key=lambda one: (one.service, one.name))
     ]
 

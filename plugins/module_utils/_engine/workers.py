@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .application import SIDECAR, CeleryProcess, celery_processes
+from .application import SIDECAR, CeleryProcess, application_services, celery_processes
 from .compose import Project
 from .docker import Container
 from .errors import UsageError
@@ -18,13 +18,9 @@ def find_workers(project: Project, service: str | None) -> list[CeleryProcess]:
     """Return the application's workers that run; the service that is named is one, whatever its command."""
     containers = _running(project)
     there = _names(containers)
-    processes = {process.container.identifier: process for process in celery_processes(containers)}
-    if service:
-        named = [one for one in containers if one.service == service]
-        if not named:
-            raise UsageError(f"No container of service {service} runs in the project. Services that run: {there}.")
-        return [processes.get(one.identifier) or CeleryProcess(one, None, frozenset({"worker"}), None) for one in named]
-    workers = [one for one in processes.values() if "worker" in one.roles]
+    if service and all(one.service != service for one in containers):
+        raise UsageError(f"No container of service {service} runs in the project. Services that run: {there}.")
+    workers = [one for one in celery_processes(containers, service) if "worker" in one.roles]
     if not workers:
         raise UsageError(
             f"No service of the project runs a Celery worker, by its command. Services that run: {there}. "
@@ -45,8 +41,7 @@ def find_senders(project: Project, workers: Sequence[CeleryProcess], services: S
         missing, there = ", ".join(unknown), _names(containers)
         raise UsageError(f"No container of service {missing} runs in the project. Services that run: {there}.")
     known = {worker.container.service for worker in workers}
-    images = {worker.container.image for worker in workers}
-    chosen = set(services) or {one.service for one in containers if one.image in images}
+    chosen = set(services) or application_services(containers, workers)
     return [by_service[name] for name in sorted(chosen - known)]
 
 
