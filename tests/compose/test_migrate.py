@@ -115,7 +115,9 @@ def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(
     calls = recorder.calls()
     # That Compose is asked how services are built is part of rebuilding them.
     rebuilt = ["compose config", "compose build", "compose up"]
-    assert _verbs(calls) == [*found, *rebuilt, "inspect", "compose restart", "inspect"]
+    # To restart beat is to wait until it is well; to verify is to look what runs, and to read the schedule.
+    restarted, verified = ["compose restart", "compose up"], ["inspect", "exec", "inspect"]
+    assert _verbs(calls) == [*found, *rebuilt, "inspect", *restarted, *verified]
     # Of the application are those that have the worker's image, or are built like it.
     (built,) = [set(call.split()[2:]) for call in calls if call.startswith("compose build")]
     assert built == {"backend", "celery_beat", "celery_worker", "flower"}
@@ -160,8 +162,53 @@ def test_a_healthy_deployment_has_no_finding_and_a_stopped_beat_is_one(old: Comp
     assert "docker compose up -d celery_beat" in broken.output
 
 
+def test_a_beat_that_does_not_run_stops_the_fleet_at_the_first_deployment(old: ComposeProject, tmp_path: Path) -> None:
+    """Beat was stopped by the test before, and what is in the database is as it should be."""
+    host = {"ansible_connection": "local", "celery_compose_project_dir": str(old.folder)}
+    hosts = tmp_path / "hosts.json"
+    hosts.write_text(json.dumps({"all": {"hosts": {"first": host, "second": host}, "vars": {"migrate_serial": 1}}}))
+    done = run_playbook("fleetops.celery.migrate", hosts)
+    assert done.exit_code == 2
+    assert "No Celery beat runs in the project" in done.output
+    assert "docker compose up -d celery_beat" in done.output
+    assert done.recap["first"]["changed"] == 0
+    assert "second" not in done.recap
+
+
+def test_a_restarted_beat_that_does_not_become_well_stops_the_deployment(old: ComposeProject, tmp_path: Path) -> None:
+    """It goes on running, so nothing but its health check tells."""
+    path = old.folder / "compose.yml"
+    plain = path.read_text(encoding="utf-8")
+    document = yaml.safe_load(plain)
+    document["services"]["celery_beat"]["healthcheck"] = {
+        "test": ["CMD", "test", "!", "-f", "/run/asked"], "interval": "1s", "retries": 1,
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    try:
+        old.compose("up", "--detach", "--wait", "celery_beat")
+        old.compose("exec", "-T", "celery_beat", "touch", "/run/asked")
+        run_module("backend_cleanup", {"compose": {"project_dir": str(old.folder)}, "state": "present"})
+        hosts = tmp_path / "hosts.json"
+        # Git would refuse to pull into a folder where a file was changed.
+        host = {
+            "ansible_connection": "local",
+            "celery_compose_project_dir": str(old.folder),
+            "migrate_pull": False,
+        }
+        hosts.write_text(json.dumps({"all": {"hosts": {"old": host}}}))
+        done = run_playbook("fleetops.celery.migrate", hosts)
+        assert done.exit_code == 2
+        assert f"container {old.name}-celery_beat-1 is unhealthy" in done.output
+        # A second run is no better: nothing is restarted, and the first look sees it.
+        again = run_playbook("fleetops.celery.migrate", hosts)
+        assert again.exit_code == 2
+        assert f"Container {old.name}-celery_beat-1 is unhealthy." in again.output
+    finally:
+        path.write_text(plain, encoding="utf-8")
+
+
 def test_a_running_beat_takes_notice_and_the_application_tells_what_comes_back(old: ComposeProject) -> None:
-    """Beat was stopped by the test before."""
+    """Beat was out of order in the tests before."""
     old.compose("up", "--detach", "--wait", "celery_beat")
     where = {"compose": {"project_dir": str(old.folder)}}
     restored = run_module("backend_cleanup", {**where, "state": "present", "wait": True})
