@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -139,6 +140,68 @@ def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(
     old.restart_beat()
     assert _migrate(inventory).recap["old"]["changed"] == 0
     assert old.schedule()[BUILTIN] is False
+
+
+def test_commands_take_the_place_of_steps_and_steps_are_left_out(old: ComposeProject, tmp_path: Path) -> None:
+    """Runs after the migration."""
+    said = tmp_path / "said"
+    where = {"compose": {"project_dir": str(old.folder)}}
+
+    def migrate(exit_code: int = 0, **variables: Any) -> tuple[bool, list[str]]:
+        """Whether something has changed, and which commands were run."""
+        said.write_text("", encoding="utf-8")
+        host = {
+            "ansible_connection": "local",
+            "celery_compose_project_dir": str(old.folder),
+            "migrate_pull_command": ["git", "pull", "--ff-only", "origin", "main"],
+            "migrate_rebuild_command": ["sh", "-c", f"echo rebuild >>{said}"],
+            "migrate_restart_beat_command": ["sh", "-c", f"echo restart >>{said}"],
+            **variables,
+        }
+        hosts = tmp_path / "hosts.json"
+        hosts.write_text(json.dumps({"all": {"hosts": {"old": host}}}), encoding="utf-8")
+        done = run_playbook("fleetops.celery.migrate", hosts)
+        assert done.exit_code == exit_code, done.output
+        return done.recap["old"]["changed"] > 0, said.read_text(encoding="utf-8").split()
+
+    nothing: tuple[bool, list[str]] = (False, [])
+    assert migrate() == nothing
+
+    # Another commit, and the built-in task is back.
+    origin = subprocess.run(
+        ["git", "-C", str(old.folder), "remote", "get-url", "origin"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    _git(tmp_path, "clone", origin, "elsewhere")
+    _git(tmp_path / "elsewhere", "commit", "--allow-empty", "--message", "Nothing")
+    _git(tmp_path / "elsewhere", "push", "origin", "main")
+    run_module("backend_cleanup", {**where, "state": "present"})
+    assert migrate() == (True, ["rebuild", "restart"])
+    assert old.schedule()[BUILTIN] is False
+    assert migrate() == nothing
+
+    # Other images.
+    fresh = tmp_path / "fresh"
+    fresh.touch()
+    renew = f"printf 'FROM {old.name}-backend\\nLABEL fresh=yes\\n' | docker build --quiet --tag={old.name}-backend -"
+    images = ["sh", "-c", f"test ! -f {fresh} || {{ rm {fresh}; {renew}; }}"]
+    assert migrate(migrate_pull_command=images) == (True, ["rebuild"])
+    assert migrate(migrate_pull_command=images) == nothing
+
+    # The command says so itself. A rebuild that fails is made up for, though nothing is newer by then.
+    words: dict[str, Any] = {"migrate_pull_changed": "^newer"}
+    assert migrate(migrate_pull_command=["echo", "nothing newer"], **words) == nothing
+    migrate(2, migrate_pull_command=["echo", "newer"], migrate_rebuild_command=["false"], **words)
+    assert migrate(migrate_pull_command=["echo", "nothing"], **words) == (True, ["rebuild"])
+    assert migrate(migrate_pull_command=["echo", "nothing"], **words) == nothing
+
+    # Without a step what it would have done is not done.
+    without = {"migrate_pull": False, "migrate_rebuild": False}
+    run_module("backend_cleanup", {**where, "state": "present"})
+    assert migrate(migrate_retire=False, migrate_verify=False, **without) == nothing
+    migrate(2, migrate_retire=False, **without)
+    assert old.schedule()[BUILTIN] is True
+    assert migrate(migrate_restart_beat=False, **without) == (True, [])
+    assert migrate(**without) == nothing
 
 
 def test_a_healthy_deployment_has_no_finding_and_a_stopped_beat_is_one(old: ComposeProject, inventory: Path) -> None:
