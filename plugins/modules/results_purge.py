@@ -87,6 +87,10 @@ options:
       reason:
         description: Not used here.
         type: str
+  zombie_proof:
+    description: What O(fleetops.celery.zombie_fail#module:proof) says there. It needs O(compose), and likewise has no effect but in check mode.
+    type: str
+    choices: [containers]
   confirm:
     description: The table's name, to confirm O(rules[].all).
     type: str
@@ -402,7 +406,6 @@ report:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.census_report import census_diff
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
@@ -419,6 +422,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._module import (
     GATES,
     PURGE_RULES,
     ZOMBIE_RULES,
+    Module,
     chosen_profile,
     given_rules,
     run_module,
@@ -426,7 +430,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._module import (
 from ansible_collections.fleetops.celery.plugins.module_utils._progress_file import progress_file
 
 
-def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
+def work(module: Module, database: Database) -> dict[str, Any]:
     profile = chosen_profile(module)
     rules = given_rules(module.params["rules"])
     zombies = given_rules(module.params["zombie_rules"])
@@ -445,6 +449,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
             exclusive_lock=parse_duration(exclusive_lock, "exclusive_lock") if exclusive_lock else None,
             archive=_archive_place(module),
             watch=watch,
+            containers=_containers(module),
         )
     for note in result.notes:
         module.warn(note)
@@ -455,7 +460,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     }
 
 
-def _archive_place(module: AnsibleModule) -> Any:
+def _archive_place(module: Module) -> Any:
     if module.params["archive"] is None:
         return None
     # Loaded only where it is needed: most runs archive nothing.
@@ -464,11 +469,20 @@ def _archive_place(module: AnsibleModule) -> Any:
     return parse_archive(module.params["archive"])
 
 
+def _containers(module: Module) -> Any:
+    if not module.check_mode or not module.params["zombie_proof"] or module.project is None:
+        return None
+    from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
+
+    return Containers(module.project.docker, module.project.containers)
+
+
 def main() -> None:
     run_module(
         {
             "rules": PURGE_RULES,
             "zombie_rules": ZOMBIE_RULES,
+            "zombie_proof": {"type": "str", "choices": ["containers"]},
             "confirm": {"type": "str"},
             "max_rows": {"type": "int"},
             "max_percent": {"type": "float"},
@@ -491,6 +505,7 @@ def main() -> None:
         },
         work,
         alone=True,
+        required_by={"zombie_proof": "compose"},
     )
 
 

@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+from support.command import run_command, write_policy
 from support.docker import ComposeProject, docker
-from support.running import run_module
-from support.tables.rows import TASK_RESULT
+from support.running import run_module, run_playbook
+from support.servers import Database
+from support.tables import fill
+from support.tables.rows import DAY, TASK_RESULT, task_results
 from support.waiting import wait_until
 
 
@@ -63,3 +70,70 @@ def test_killed_and_living_tasks_are_told_apart(shop: ComposeProject) -> None:
     assert run_module("zombie_fail", without_proof, check=True)["matched"] >= len(hosts) - len(dead) > 0
     database.execute(f"DELETE FROM {TASK_RESULT}")
     shop.compose("up", "--detach", "--wait", "celery_worker")
+
+
+@contextmanager
+def _one_gone_and_one_alive(shop: ComposeProject) -> Iterator[tuple[Database, dict[str, Any]]]:
+    """Two started tasks of ten seconds ago, whose age would end both; an ended one is deleted by the same run."""
+    database = shop.database()
+    (beat,) = shop.containers("celery_beat")
+    hosts = {"gone": "0123456789ab", "alive": beat[:12]}
+    rows = [
+        task_results(
+            1,
+            "STARTED",
+            days=10 / DAY,
+            task_name=f"shop.{task}",
+            result=json.dumps({"pid": 1, "hostname": f"w@{host}"}),
+        )
+        for task, host in hosts.items()
+    ]
+    fill(database, TASK_RESULT, rows)
+    table = {
+        "proof": "containers",
+        "zombie_rules": [{"statuses": ["STARTED"], "older_than": "1s"}],
+        "purge_rules": [{"tasks": ["shop."]}],
+    }
+    try:
+        yield database, table
+    finally:
+        database.execute(f"DELETE FROM {TASK_RESULT}")
+
+
+def _left(database: Database) -> list[tuple[str, str]]:
+    return [tuple(row) for row in database.execute(f"SELECT task_name, status FROM {TASK_RESULT} ORDER BY task_name")]
+
+
+def test_the_playbook_cleanup_asks_the_containers(shop: ComposeProject, tmp_path: Path) -> None:
+    with _one_gone_and_one_alive(shop) as (database, table):
+        host = {"ansible_connection": "local", "celery_compose_project_dir": str(shop.folder)}
+        inventory = tmp_path / "hosts.json"
+
+        def clean(check: bool = False, **variables: Any) -> tuple[int, Any]:
+            hosts = {"shop": {**host, "cleanup_tables": [table], **variables}}
+            inventory.write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
+            done = run_playbook("fleetops.celery.cleanup", inventory, check=check)
+            return done.exit_code, done
+
+        for check in (True, False):
+            code, done = clean(check)
+            assert code == 0, done.output
+            assert [done.results(module, "shop")[0]["matched"] for module in ("zombie_fail", "results_purge")] == [1, 1]
+        assert _left(database) == [("shop.alive", "STARTED")]
+        code, done = clean()
+        assert (code, done.recap["shop"]["changed"]) == (0, 0)
+        code, done = clean(celery_database_url="postgresql://shop:x@127.0.0.1:1/shop")
+        assert code == 2
+        assert "cleanup_tables has an element with proof" in done.output
+
+
+def test_the_command_asks_the_containers(shop: ComposeProject, tmp_path: Path) -> None:
+    with _one_gone_and_one_alive(shop) as (database, table):
+        document = {"compose": {"project_dir": str(shop.folder)}, "tables": [table]}
+        policy = write_policy(tmp_path / "policy.json", document)
+        for options in (["--dry-run"], []):
+            done = run_command("run", "--policy", policy, "--json", *options)
+            assert done.exit_code == 0, done.out + done.err
+            (told,) = done.document["tables"]
+            assert (told["zombies"]["matched"], told["purge"]["matched"]) == (1, 1)
+        assert _left(database) == [("shop.alive", "STARTED")]

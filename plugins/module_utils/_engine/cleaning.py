@@ -34,6 +34,7 @@ from .zombies import ZombieResult, fail_zombies, fail_zombies_of_dependents
 
 if TYPE_CHECKING:
     from .archive import ArchivePlace
+    from .proof import Containers
 
 #: What a cleaning does, in this order.
 STEPS = ("zombies", "purge", "vacuum")
@@ -93,6 +94,7 @@ def clean(
         return take_statistics(database, record, top=top, period=period, zombie_rules=overdue)
 
     done = Cleaning(record.name, check, statistics())
+    containers = _containers(policy) if table.proof and "zombies" in steps and zombie_rules else None
     try:
         if policy.indexes and "purge" in steps:
             done.indexes = support(database, record, check=check)
@@ -100,7 +102,7 @@ def clean(
                 # A purge walks along indexes that it knows of.
                 record = RecordTable(database, table.profile)
         if "zombies" in steps and table.zombie_rules != ():
-            done.zombies = [fail_zombies(database, record, zombie_rules, check=check)]
+            done.zombies = [fail_zombies(database, record, zombie_rules, check=check, containers=containers)]
             if table.zombie_rules is None:
                 done.zombies += fail_zombies_of_dependents(database, table.profile, check=check)
         purge_rules = policy.purge_rules(table)
@@ -113,6 +115,7 @@ def clean(
                 confirm=table.confirm,
                 check=check,
                 zombie_rules=zombie_rules if "zombies" in steps else (),
+                containers=containers,
                 referenced=table.referenced,
                 exclusive_lock=policy.exclusive_lock,
                 archive=_archive_place(policy),
@@ -163,6 +166,16 @@ def cleaning_document(done: Cleaning) -> dict[str, Any]:
         "vacuum": reclaim_document(done.reclaimed) if done.reclaimed else None,
         "after": statistics_document(done.after) if done.after else None,
     }
+
+
+def _containers(policy: Policy) -> Containers:
+    """Return the project's containers as they are now: what has started since the run began lives, too."""
+    # Loaded only where it is needed, as below.
+    from .compose import Project
+    from .proof import Containers
+
+    project = Project(policy.compose or {})
+    return Containers(project.docker, project.containers)
 
 
 def _archive_place(policy: Policy) -> ArchivePlace | None:

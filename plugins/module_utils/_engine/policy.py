@@ -24,6 +24,8 @@ from .rules import PurgeRule, ZombieRule, parse_purge_rules, parse_zombie_rules
 #: Profiles of tables that hold the results of tasks whatever their name.
 _RESULT_PROFILES = ("django_celery_results", "celery_database")
 NO_VACUUM = "none"
+#: Who is asked whether a task lives.
+PROOFS = ("containers",)
 
 _Keys = dict[str, tuple[type, ...]]
 _NUMBER = (int, float)
@@ -49,6 +51,7 @@ _TABLE: _Keys = {
     "table": (str,),
     "columns": (dict,),
     "zombie_rules": (list,),
+    "proof": (str,),
     "purge_rules": (list,),
     "confirm": (str,),
     "referenced": (str,),
@@ -93,6 +96,7 @@ class TablePolicy:
 
     profile: Profile
     zombie_rules: tuple[ZombieRule, ...] | None = None
+    proof: str | None = None  #: one of :data:`PROOFS`
     purge_rules: tuple[PurgeRule, ...] | None = None
     confirm: str | None = None
     referenced: str | None = None
@@ -146,6 +150,14 @@ def parse_policy(document: object) -> Policy:
     if (known.get("database_url") is None) == (known.get("compose") is None):
         raise UsageError("policy: say where the database is with database_url or with compose, and not with both.")
     compose = known.get("compose")
+    tables = tuple(_tables(known.get("tables") or []))
+    for number, table in enumerate(tables, 1):
+        if table.proof and compose is None:
+            raise UsageError(
+                f"policy: table {number}: proof {table.proof} asks Docker for the containers of the project, which "
+                "needs compose in place of database_url, and a host that has Docker. In a container there is none: "
+                "leave proof out there, or let cron or the playbook cleanup do it."
+            )
     if compose is not None:
         _checked(compose, _COMPOSE, "policy: compose")
         if not (compose.get("project_dir") or compose.get("project_name")):
@@ -160,7 +172,7 @@ def parse_policy(document: object) -> Policy:
     return Policy(
         database_url=known.get("database_url"),
         compose=compose,
-        tables=tuple(_tables(known.get("tables") or [])),
+        tables=tables,
         high_frequency_tasks=tuple(frequent),
         limits=parse_limits(limits),
         exclusive_lock=parse_duration(lock, "policy: limits: exclusive_lock") if lock else None,
@@ -178,6 +190,9 @@ def _tables(documents: list[Any]) -> Iterator[TablePolicy]:
         referenced = known.get("referenced")
         if referenced is not None and referenced not in CHOICES:
             raise UsageError(f"{where}: referenced {referenced!r} is unknown; use {', '.join(CHOICES)}.")
+        proof = known.get("proof")
+        if proof is not None and proof not in PROOFS:
+            raise UsageError(f"{where}: proof {proof!r} is unknown; use {', '.join(PROOFS)}.")
         try:
             profile = find_profile(known.get("profile") or DEFAULT_PROFILE, known.get("table"), known.get("columns"))
             # A list without a rule leaves the step out.
@@ -185,8 +200,13 @@ def _tables(documents: list[Any]) -> Iterator[TablePolicy]:
             purge_rules = (parse_purge_rules(purges) if purges else ()) if purges is not None else None
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
+        if proof and profile.name not in _RESULT_PROFILES:
+            raise UsageError(
+                f"{where}: proof {proof} needs a table whose rows name their process, which are those of the profiles "
+                f"{' and '.join(_RESULT_PROFILES)}."
+            )
         vacuum = _vacuum(known.get("vacuum") or {}, where)
-        yield TablePolicy(profile, zombie_rules, purge_rules, known.get("confirm"), referenced, vacuum)
+        yield TablePolicy(profile, zombie_rules, proof, purge_rules, known.get("confirm"), referenced, vacuum)
 
 
 def _vacuum(document: object, where: str) -> Vacuum:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .archive import Archive, ArchivePlace
     from .gates import Gatekeeper
     from .pace import Pace
+    from .proof import Containers
 
 
 def purge(
@@ -53,6 +54,7 @@ def purge(
     exclusive_lock: timedelta | None = None,
     archive: ArchivePlace | None = None,
     watch: Callable[[Pace], None] | None = None,
+    containers: Containers | None = None,
 ) -> PurgeResult:
     """Delete the rows that *rules* select, in batches that are committed one by one.
 
@@ -65,6 +67,7 @@ def purge(
     :param by_status: count every row by status before and after, however many there are
     :param archive: where the rows go before they are deleted
     :param watch: is told the pace after each batch
+    :param containers: where they were asked by who ended the zombies
     :raises UsageError: before anything is changed
     """
     if any(rule.all for rule in rules) and confirm != record.name:
@@ -76,7 +79,8 @@ def purge(
     pointed_at = PointedAt(database, record, referenced, archived=archived)
     strategy = choose_strategy(database, record, rules, limits, exclusive_lock, archived=archived)
     by_status = by_status or check or limits.max_percent is not None
-    purging = _Purge(database, record, rules, limits, zombie_rules if check else (), pointed_at, strategy, archive)
+    rehearsal = Rehearsal(database, record, zombie_rules if check else (), containers)
+    purging = _Purge(database, record, rules, limits, rehearsal, pointed_at, strategy, archive)
     return purging.run(check, by_status, watch)
 
 
@@ -89,7 +93,7 @@ class _Purge:
         record: RecordTable,
         rules: Sequence[PurgeRule],
         limits: Limits,
-        zombie_rules: Sequence[ZombieRule],
+        rehearsal: Rehearsal,
         pointed_at: PointedAt,
         strategy: Strategy,
         place: ArchivePlace | None,
@@ -112,7 +116,7 @@ class _Purge:
         self._shield()
         self._referenced = pointed_at.count(sa.or_(*(one.condition for one in self._selections)))
         self._selections = [self._unreferenced(one) for one in self._selections]
-        self._rehearsal = Rehearsal(database, record, zombie_rules)
+        self._rehearsal = rehearsal
         self._children = ChildTables(database, record, self._deletion)
         self._followers = list(find_followers(database, record, rules, clock, self._chords))
         self._orphans = list(find_orphans(database, self._chords))

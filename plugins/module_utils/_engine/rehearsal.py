@@ -11,7 +11,7 @@ say what the purge would meet: those rows with their new status, finished just n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .database import Database
 from .libraries import sa
@@ -19,17 +19,26 @@ from .records import RecordTable
 from .rules import PurgeRule, ZombieRule
 from .selection import Selection
 
+if TYPE_CHECKING:
+    from .proof import Containers
+
 
 class Rehearsal:
     """Conditions and statuses as they will be once *rules* have ended their zombies."""
 
-    def __init__(self, database: Database, record: RecordTable, rules: Sequence[ZombieRule]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        record: RecordTable,
+        rules: Sequence[ZombieRule],
+        containers: Containers | None = None,
+    ) -> None:
         self._endings: list[tuple[Any, str, Any]] = []
         if rules:
             # Most purges rehearse nothing; to load this and all that it needs takes a module longer than its work.
             from .zombies import zombie_conditions
 
-            self._endings = zombie_conditions(database, record, rules)
+            self._endings = zombie_conditions(database, record, rules, containers)
 
     def condition(self, selection: Selection) -> Any:
         """Return which rows *selection* will meet."""

@@ -114,10 +114,10 @@ def fail_zombies_of_dependents(database: Database, profile: Profile, *, check: b
 
 
 def zombie_conditions(
-    database: Database, record: RecordTable, rules: Sequence[ZombieRule]
+    database: Database, record: RecordTable, rules: Sequence[ZombieRule], containers: Containers | None = None
 ) -> list[tuple[Any, str, Any]]:
     """Return for each rule which rows it would end, what they become, and how the table spells that."""
-    zombies = _Zombies(database, record, rules)
+    zombies = _Zombies(database, record, rules, containers)
     return [(zombies.endable(one), zombies.end(one.rule), zombies.spelling(one.rule)) for one in zombies.selections]
 
 

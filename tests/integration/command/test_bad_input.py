@@ -97,6 +97,15 @@ def test_what_only_the_tables_tell(shop: Database, options: list[str], message: 
         ({"database_url": URL, "limits": {"time_budget": "1y"}}, "'1y' is not a duration"),
         ({"database_url": URL, "tables": [{"profile": "celery"}]}, "policy: table 1: profile 'celery' is unknown"),
         ({"database_url": URL, "tables": [{"purge_rules": [{"older": "1d"}]}]}, "rule 1: unknown key older"),
+        (
+            {"database_url": URL, "tables": [{}, {"proof": "containers"}]},
+            "policy: table 2: proof containers asks Docker",
+        ),
+        ({"compose": {"project_name": "shop"}, "tables": [{"proof": "pids"}]}, "table 1: proof 'pids' is unknown"),
+        (
+            {"compose": {"project_name": "shop"}, "tables": [{"profile": "processing_tasks", "proof": "containers"}]},
+            "policy: table 1: proof containers needs a table whose rows name their process",
+        ),
     ],
 )
 def test_a_policy_that_is_wrong(tmp_path: Path, document: Any, message: str) -> None:
