@@ -58,6 +58,8 @@ beat:
   description:
     - The schedule in django-celery-beat, and how the application is configured. Values are V(none) where they are not known.
     - Beat makes the entries of the application's own C(beat_schedule) anew at each start.
+    - C(maintenance) names the tasks of the role P(fleetops.celery.beat_schedule#role) that are scheduled, by its sidecar where that runs or by enabled
+      periodic tasks.
   returned: success
   type: dict
   sample:
@@ -66,6 +68,7 @@ beat:
     result_expires: 86400.0
     timezone: UTC
     beat_schedule: [cleanup-celery-results]
+    maintenance: [celery_maintenance.run_policy]
     versions: {"celery": "5.6.3", "django-celery-beat": "2.9.0", "django-celery-results": "2.6.0"}
 database:
   description: The database.
@@ -153,6 +156,7 @@ def as_result(found: Survey) -> dict[str, Any]:
             "result_expires": known.result_expires if known else None,
             "timezone": known.timezone if known else None,
             "beat_schedule": known.beat_schedule if known else [],
+            "maintenance": sorted(found.maintenance),
             "versions": known.versions if known else {},
         },
         "findings": [asdict(finding) for finding in found.findings],

@@ -107,6 +107,7 @@ def test_the_sidecar_cleans_beside_an_application_that_is_not_touched(host: Host
     looked = run_module("deployment_info", {"compose": {"project_dir": str(project.folder)}})
     roles = {service["service"]: service["roles"] for service in looked["services"]}
     assert roles["celery_maintenance"] == []
+    assert looked["beat"]["maintenance"] == ["celery_maintenance.run_policy"]
     assert "several_beats" not in {finding["code"] for finding in looked["findings"]}
     assert project.inspect("celery_maintenance")["State"]["Health"]["Status"] == "healthy"
 
@@ -203,6 +204,7 @@ def test_rows_in_the_database_are_run_by_the_workers_of_the_application(host: Ho
         ({"celery_worker_service": "redis"}, "cannot be asked whether it has Celery"),
         ({"celery_worker_service": "backend"}, "does not name its application"),
         ({"cleanup_tables": [{"profile": "nothing"}]}, "nothing"),
+        ({"cleanup_tables": [{"proof": "containers"}]}, "In a container there is none"),
         ({"cleanup_limits": {"max_rows": "many"}}, "max_rows must be a whole number"),
         ({"celery_compose_project_dir": "/nowhere"}, "There is no Compose file in /nowhere"),
         ({"beat_schedule_database_url": "oracle://u:very-secret@db/x"}, "database_url must begin with"),

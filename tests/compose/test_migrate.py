@@ -282,3 +282,15 @@ def test_a_running_beat_takes_notice_and_the_application_tells_what_comes_back(o
     # The application says that it no longer sets result_expires.
     assert removed["recreation"]["verdict"] == "stays_absent"
     assert run_module("backend_cleanup", {**where, "state": "absent"})["changed"] is False
+
+
+def test_a_row_that_nobody_makes_again_can_be_removed(old: ComposeProject, inventory: Path) -> None:
+    """Runs last; the application no longer sets result_expires."""
+    run_module("backend_cleanup", {"compose": {"project_dir": str(old.folder)}, "state": "present"})
+    hosts = json.loads(inventory.read_text(encoding="utf-8"))
+    hosts["all"]["vars"] = {"migrate_builtin_state": "absent", "migrate_expected_tasks": 10}
+    del hosts["all"]["hosts"]["old"]["migrate_expected_tasks"]
+    inventory.write_text(json.dumps(hosts), encoding="utf-8")
+    assert _migrate(inventory).recap["old"]["changed"] > 0
+    assert BUILTIN not in old.schedule()
+    assert _migrate(inventory).recap["old"]["changed"] == 0

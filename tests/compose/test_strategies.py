@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.docker import ComposeProject, Images, up
-from support.running import run_playbook
+from support.running import PlaybookRun, run_module, run_playbook
 
 BUILTIN = "celery.backend_cleanup"
 TASK = "apps.scheduler.tasks.cleanup_celery_results"
@@ -29,14 +29,24 @@ def books(images: Images) -> Iterator[ComposeProject]:
         yield project
 
 
-def _migrate(project: ComposeProject, folder: Path, **variables: Any) -> int:
-    """Run the playbook from an inventory that knows the folder and *variables*; how many tasks changed something."""
+#: What the role says where it knows of nothing that would clean up.
+WARNING = "WARNING: nothing is known that deletes old results"
+
+
+def _run(project: ComposeProject, folder: Path, **variables: Any) -> PlaybookRun:
+    """Run the playbook from an inventory that knows the folder and *variables*."""
     host = {"ansible_connection": "local", "celery_compose_project_dir": str(project.folder), **variables}
     inventory = folder / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"hosts": {"books": host}}}), encoding="utf-8")
     done = run_playbook("fleetops.celery.migrate", inventory)
-    assert done.exit_code == 0, done.output
     assert project.password not in done.output
+    return done
+
+
+def _migrate(project: ComposeProject, folder: Path, **variables: Any) -> int:
+    """How many tasks changed something."""
+    done = _run(project, folder, **variables)
+    assert done.exit_code == 0, done.output
     return done.recap["books"]["changed"]
 
 
@@ -85,3 +95,35 @@ def test_the_built_in_one_is_back_and_one_of_our_making_is_removed(books: Compos
     assert [tuple(row) for row in times] == [(TASK, "2", "30")]
     expected = {BUILTIN: True, ADDED["name"]: None}
     _migrates_and_stays(books, tmp_path, expected, migrate_strategy="builtin", migrate_own_task=ADDED)
+
+
+def test_a_row_that_beat_makes_again_is_not_taken_for_removed(books: ComposeProject, tmp_path: Path) -> None:
+    """The application sets result_expires; whether beat has been restarted by then does not matter."""
+    for restart in (True, False):
+        done = _run(
+            books, tmp_path, migrate_builtin_state="absent", migrate_restart_beat=restart, migrate_own_task=SCHEDULED
+        )
+        assert done.exit_code == 2
+        assert "the next start of beat makes the row again, enabled" in done.output
+    assert BUILTIN not in books.schedule()
+    assert _migrate(books, tmp_path, migrate_own_task=SCHEDULED) > 0
+    assert books.schedule()[BUILTIN] is False
+
+
+def test_the_own_task_has_to_run_at_its_time_in_its_zone(books: ComposeProject, tmp_path: Path) -> None:
+    where = {"name": SCHEDULED["name"]}
+    assert _migrate(books, tmp_path, migrate_own_task={**where, "timezone": "UTC"}) == 0
+    done = _run(books, tmp_path, migrate_own_task={**where, "timezone": "Europe/Berlin"})
+    assert done.exit_code == 2
+    assert "enabled at 0 3 * * * (UTC)" in done.output
+    assert "Expected of the own cleanup task: enabled, Europe/Berlin" in done.output
+
+
+def test_that_nothing_would_clean_up_is_told(books: ComposeProject, tmp_path: Path) -> None:
+    assert WARNING in _run(books, tmp_path).output
+    assert WARNING not in _run(books, tmp_path, migrate_own_task=SCHEDULED).output
+    for task, enough in (("get_cleanup_statistics", False), ("run_policy", True)):
+        ours = {"name": "maintenance", "task": f"celery_maintenance.{task}", "crontab": "0 2 * * *"}
+        run_module("periodic_task", {"compose": {"project_dir": str(books.folder)}, **ours})
+        assert (WARNING not in _run(books, tmp_path).output) is enough
+    assert WARNING not in _run(books, tmp_path, migrate_strategy="both").output

@@ -27,13 +27,18 @@ from .examine_project import (
 )
 from .examine_tables import examine_table
 from .findings import Finding, error, warning
+from .maintenance_schedule import PACKAGE
+from .maintenance_services import sidecar_tasks
 from .profiles import PROFILES
 from .records import find_profiles
 
 
 @dataclass
 class Survey:
-    """What was found. ``kind``, ``name`` and ``version`` are the database's."""
+    """What was found. ``kind``, ``name`` and ``version`` are the database's.
+
+    ``maintenance``: the tasks of the role beat_schedule that its sidecar or enabled periodic tasks run.
+    """
 
     services: list[Service] = field(default_factory=list)
     kind: str | None = None
@@ -43,6 +48,7 @@ class Survey:
     configuration: Configuration | None = None
     periodic_tasks: int | None = None
     builtin_enabled: bool | None = None
+    maintenance: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -55,6 +61,7 @@ def survey_project(project: Project, worker_service: str | None = None, beat_ser
     found = Survey()
     processes = celery_processes(project.containers, worker_service, beat_service)
     found.services = list_services(project.containers, processes)
+    found.maintenance = sidecar_tasks(project.containers)
     found.findings += examine_processes(processes)
     found.configuration, problems = read_application(project.docker, processes)
     found.findings += problems
@@ -104,4 +111,5 @@ def _add_schedule(found: Survey, database: Database) -> None:
     tasks = {task.name: task for task in beat.tasks()}
     found.periodic_tasks = len(tasks)
     found.builtin_enabled = tasks[NAME].enabled if NAME in tasks else None
+    found.maintenance |= {one.task for one in tasks.values() if one.enabled and one.task.startswith(f"{PACKAGE}.")}
     found.findings += examine_schedule(tasks, beat.now(), found.configuration)

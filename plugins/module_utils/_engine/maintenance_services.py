@@ -19,6 +19,7 @@ DEFAULT_QUEUE = "maintenance"
 INSIDE = "/opt/fleetops-celery"  #: where our files are in a container
 _PACKAGE, _PLUGIN, _POLICY = f"{INSIDE}/maintenance.pyz", f"{INSIDE}/plugin", f"{INSIDE}/policy"
 POLICY_NAME = "policy.json"
+_SETTINGS = "CELERY_MAINTENANCE_SIDECAR"
 _READY = "/tmp/celery-maintenance-ready"  # in the container; celery_maintenance.app makes it
 
 Services = dict[str, dict[str, Any]]
@@ -66,8 +67,20 @@ def sidecar(base: CeleryProcess, application: str, compose_file: str, schedule: 
     }
     if container.name != f"{container.project}-{container.service}-{container.number}":
         definition["container_name"] = f"{container.name}_maintenance"
-    definition["environment"]["CELERY_MAINTENANCE_SIDECAR"] = json.dumps(settings, sort_keys=True)
+    definition["environment"][_SETTINGS] = json.dumps(settings, sort_keys=True)
     return {SIDECAR: literal(definition)}
+
+
+def sidecar_tasks(containers: Sequence[Container]) -> set[str]:
+    """Return the tasks that the sidecar among *containers* schedules, if it runs."""
+    tasks = set()
+    for container in containers:
+        if container.service == SIDECAR and container.state == "running":
+            try:
+                tasks |= {entry["task"] for entry in json.loads(container.environment.get(_SETTINGS, ""))["schedule"]}
+            except (ValueError, LookupError, TypeError):
+                continue  # somebody else's
+    return tasks
 
 
 def in_workers(workers: Sequence[CeleryProcess], sources: Sources) -> Services:

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which containers of a project are the application's, from what `docker inspect` says of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
+    SIDECAR,
+    application_services,
+    celery_processes,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import SERVICE_LABEL, Container
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import sidecar_tasks
+
+RUN_POLICY = {"name": "tidy", "task": "celery_maintenance.run_policy", "crontab": "0 2 * * *", "kwargs": {}}
+
+
+def container(
+    service: str, command: str = "sleep", image: str = "shop", state: str = "running", env: str = ""
+) -> Container:
+    path, *arguments = command.split()
+    config = {"Labels": {SERVICE_LABEL: service}, "Image": image, "Env": [env] if env else []}
+    return Container({"Id": service, "Path": path, "Args": arguments, "Config": config, "State": {"Status": state}})
+
+
+def sidecar(settings: str, state: str = "running") -> Container:
+    return container(SIDECAR, "celery -A x worker --beat", state=state, env=f"CELERY_MAINTENANCE_SIDECAR={settings}")
+
+
+PROJECT = [
+    container("worker", "/venv/bin/celery -A shop worker"),
+    container("both", "celery -A shop worker -B", image="shop:2"),
+    container("script", "/start-worker", image="shop:3"),
+    container("web", "gunicorn shop"),
+    container("once", "python manage.py migrate", state="exited"),
+    container("db", "postgres", image="postgres:18"),
+    sidecar("{}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({}, {"worker": {"worker"}, "both": {"worker", "beat"}}),
+        ({"worker_service": "script"}, {"script": {"worker"}, "both": {"beat"}}),
+        ({"beat_service": "script"}, {"worker": {"worker"}, "both": {"worker"}, "script": {"beat"}}),
+        ({"worker_service": "script", "beat_service": "script"}, {"script": {"worker", "beat"}}),
+    ],
+)
+def test_the_command_tells_the_roles_or_a_name_does(named: dict[str, str], expected: dict[str, set[str]]) -> None:
+    assert {one.container.service: set(one.roles) for one in celery_processes(PROJECT, **named)} == expected
+
+
+def test_what_runs_from_the_image_of_a_worker_is_the_application() -> None:
+    processes = celery_processes(PROJECT)
+    assert application_services(PROJECT, processes) == {"worker", "both", "web"}
+    assert application_services(PROJECT, [one for one in processes if one.container.service == "both"]) == {"both"}
+
+
+@pytest.mark.parametrize("settings", ["", "{", "[]", "{}", '{"schedule": [{}]}', '{"schedule": 5}'])
+def test_a_service_of_somebody_else_by_that_name_schedules_nothing(settings: str) -> None:
+    assert sidecar_tasks([sidecar(settings)]) == set()
+
+
+def test_a_sidecar_that_runs_tells_what_it_schedules() -> None:
+    settings = json.dumps({"schedule": [RUN_POLICY]})
+    assert sidecar_tasks([*PROJECT[:-1], sidecar(settings)]) == {"celery_maintenance.run_policy"}
+    assert sidecar_tasks([sidecar(settings, state="exited")]) == set()
