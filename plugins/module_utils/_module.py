@@ -130,16 +130,19 @@ class Module(AnsibleModule):  # type: ignore[misc]
 Work = Callable[[Module, Database], Specification]
 
 
-def new_module(own: Specification, *, table: bool = True, required_by: dict[str, str] | None = None) -> Module:
+def new_module(
+    own: Specification, *, table: bool = True, both: bool = False, required_by: dict[str, str] | None = None
+) -> Module:
     """Return the module with the options that say where the database is, and its *own*.
 
     :param table: whether it takes ``profile``, ``table`` and ``columns``
+    :param both: whether it takes a project beside the database's URL
     """
     # Libraries are no garbage: to look through them again and again, and at the end, takes longer than a small query.
     gc.freeze()
     return Module(
         argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
-        mutually_exclusive=[("database_url", "compose")],
+        mutually_exclusive=[] if both else [("database_url", "compose")],
         required_one_of=[("database_url", "compose")],
         required_by=required_by or {},
         supports_check_mode=True,
@@ -174,11 +177,13 @@ def run_module(
 
 
 def open_database(module: Module, *, read_only: bool) -> Database:
-    """Open the database that ``database_url`` or ``compose`` names.
+    """Open the database that ``database_url`` names, or else ``compose``.
 
     Where this interpreter lacks a library, the module starts again, once, in one that has them.
     """
-    url = module.project.database_url() if module.project else module.params["database_url"]
+    url = module.params["database_url"]
+    if not url and module.project:
+        url = module.project.database_url()
     try:
         parse_url(url)
     except MissingLibraryError:

@@ -18,6 +18,40 @@ extends_documentation_fragment:
   - fleetops.celery._attributes.info
   - fleetops.celery._database
 options:
+  database_url:
+    description:
+      - The database as a SQLAlchemy URL, for example V(postgresql://user:password@host:5432/database).
+      - The scheme is V(postgresql), V(mysql), V(mariadb) or V(sqlite). Without a C(+driver) whichever driver is installed serves.
+      - Given together with O(compose), this is the database, and the services are those of the project. One of them is needed.
+      - If the value is not specified in the task, the value of the environment variable E(CELERY_DATABASE_URL) on the host is used.
+  compose:
+    description:
+      - The Compose project whose services are looked at, and whose database it is unless O(database_url) is given.
+      - The credentials are taken from the database container's environment or its secret files, else from an application's C(DATABASE_URL).
+      - The address is the published port, else the container's own address.
+  tables:
+    description: The record tables to look at. Every profile's whose table exists where empty.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      profile:
+        description: What kind of record table it is.
+        type: str
+        choices: [django_celery_results, celery_database, processing_tasks, task_logs, reading_sessions]
+        default: django_celery_results
+      table:
+        description: The table, as V(table) or V(schema.table), where it is not the profile's own.
+        type: str
+      columns:
+        description: The table's columns, where they are not the profile's own.
+        type: dict
+      purge_rules:
+        description:
+          - The rules by which its rows are deleted, as O(fleetops.celery.results_purge#module:rules), where they are not the profile's own.
+          - It tells which indexes are needed.
+        type: list
+        elements: dict
   worker_service:
     description: The service of the application's worker, where it is not recognised by its command.
     type: str
@@ -33,6 +67,15 @@ EXAMPLES = r"""
   fleetops.celery.deployment_info:
     database_url: postgresql://shop:secret@127.0.0.1/shop
   register: deployment
+
+- name: Look at the services of a project beside a table that lies elsewhere
+  fleetops.celery.deployment_info:
+    compose:
+      project_dir: /srv/shop
+    database_url: postgresql://shop:secret@db.example.com/shop
+    tables:
+      - profile: processing_tasks
+        table: jobs.background_jobs
 
 - name: Show what is wrong with it
   ansible.builtin.debug:
@@ -106,7 +149,7 @@ findings:
     code:
       description:
         - A name for this kind of finding, such as V(database_unreachable), V(beat_not_running), V(worker_not_running), V(beat_not_scheduling),
-          V(rights_missing), V(index_missing), V(referenced), V(reference_without_index), V(id_nearly_used_up), V(backend_cleanup_returns),
+          V(table_missing), V(rights_missing), V(index_missing), V(referenced), V(reference_without_index), V(id_nearly_used_up), V(backend_cleanup_returns),
           V(backend_cleanup_enabled), V(results_never_expire), V(stale_schedule_file) or V(periodic_task_unknown).
       type: str
       sample: no_record_table
@@ -140,7 +183,8 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.deployment
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.findings import survey_report
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import PROFILES
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.policy import parse_tables
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import DEFAULT_PROFILE, PROFILES
 from ansible_collections.fleetops.celery.plugins.module_utils._module import new_module, open_database
 
 
@@ -149,7 +193,7 @@ def as_result(found: Survey) -> dict[str, Any]:
     return {
         "services": [asdict(service) for service in found.services],
         "database": {"kind": found.kind, "name": found.name, "version": found.version},
-        "profiles": [{"profile": name, "table": PROFILES[name].table} for name in found.profiles],
+        "profiles": [{"profile": one.profile.name, "table": one.profile.table} for one in found.tables],
         "beat": {
             "periodic_tasks": found.periodic_tasks,
             "backend_cleanup_enabled": found.builtin_enabled,
@@ -166,17 +210,37 @@ def as_result(found: Survey) -> dict[str, Any]:
 
 def main() -> None:
     text = {"type": "str"}
-    module = new_module({"worker_service": text, "beat_service": text}, table=False)
+    tables = {
+        "profile": {"type": "str", "default": DEFAULT_PROFILE, "choices": list(PROFILES)},
+        "table": text,
+        "columns": {"type": "dict"},
+        "purge_rules": {"type": "list", "elements": "dict"},
+    }
+    module = new_module(
+        {
+            "tables": {"type": "list", "elements": "dict", "default": [], "options": tables},
+            "worker_service": text,
+            "beat_service": text,
+        },
+        table=False,
+        both=True,
+    )
     params = module.params
+    try:
+        named = list(parse_tables(params["tables"], "tables: element"))
+    except CleanupError as error:
+        module.fail_json(msg=str(error))
     try:
         project = module.project
         found = survey_project(project, params["worker_service"], params["beat_service"]) if project else Survey()
     except CleanupError as error:
-        # Nothing more can be said of its database.
-        module.exit_json(changed=False, **as_result(Survey(findings=[not_found(error)])))
+        found = Survey(findings=[not_found(error)])
+        if not params["database_url"]:
+            # Nothing more can be said of its database.
+            module.exit_json(changed=False, **as_result(found))
     try:
         with open_database(module, read_only=True) as database:
-            survey_database(found, database)
+            survey_database(found, database, named)
     except CleanupError as error:
         found.findings.append(unreachable(error))
     module.exit_json(changed=False, **as_result(found))

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from support.docker import ComposeProject, Images, up
-from support.running import ModuleRun, run_module
+from support.running import ModuleRun, run_module, run_playbook
 
 BUILTIN = "celery.backend_cleanup"
 
@@ -95,6 +97,38 @@ def test_results_in_redis_that_never_expire_are_found(clinic: ComposeProject) ->
     assert "Set result_expires" in found["results_never_expire"]["fix"]
     _configure(clinic, CELERY_RESULT_EXPIRES="86400")
     assert _findings(clinic) == {}
+
+
+def test_services_of_the_project_and_a_database_by_its_url(clinic: ComposeProject, tmp_path: Path) -> None:
+    url = clinic.database().url
+    found = _run(clinic, "deployment_info", database_url=url, tables=[{}])
+    assert found["findings"] == []
+    assert found["database"]["name"].endswith(f"{url.rpartition('@')[2].partition('/')[0]}")
+    assert {one["service"] for one in found["services"]} >= {"celery_worker", "celery_beat"}
+    nowhere = "postgresql://shop:very-secret@127.0.0.1:1/shop"
+    found = _run(clinic, "deployment_info", database_url=nowhere)
+    assert [one["code"] for one in found["findings"]] == ["database_unreachable"]
+    assert len(found["services"]) >= 4
+    gone = {"compose": {"project_name": "no-such-project"}, "database_url": url}
+    found = run_module("deployment_info", gone)
+    assert [one["code"] for one in found["findings"]] == ["project_not_found"]
+    assert found["profiles"][0]["profile"] == "django_celery_results"
+
+    host = {
+        "ansible_connection": "local",
+        "celery_compose_project_dir": str(clinic.folder),
+        "celery_database_url": url,
+        "cleanup_tables": [{"profile": "processing_tasks", "vacuum": {"mode": "none"}}],
+    }
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"clinic": host}}}), encoding="utf-8")
+    looked = run_playbook("fleetops.celery.doctor", inventory)
+    (found,) = looked.results("deployment_info", "clinic")
+    assert [one["code"] for one in found["findings"]] == ["table_missing"]
+    assert len(found["services"]) >= 4
+    migrated = run_playbook("fleetops.celery.migrate", inventory)
+    assert migrated.exit_code == 0, migrated.output
+    assert migrated.recap["clinic"]["changed"] == 0
 
 
 def test_worker_and_beat_that_scripts_start_are_known_by_name(clinic: ComposeProject) -> None:

@@ -9,6 +9,7 @@ What is wrong becomes a finding, never an exception.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .application import Configuration, celery_processes
@@ -29,8 +30,9 @@ from .examine_tables import examine_table
 from .findings import Finding, error, warning
 from .maintenance_schedule import PACKAGE
 from .maintenance_services import sidecar_tasks
-from .profiles import PROFILES
-from .records import find_profiles
+from .policy import TablePolicy
+from .profiles import PROFILES, find_profile
+from .records import find_profiles, known_table
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Survey:
     kind: str | None = None
     name: str | None = None
     version: str | None = None
-    profiles: list[str] = field(default_factory=list)
+    tables: list[TablePolicy] = field(default_factory=list)
     configuration: Configuration | None = None
     periodic_tasks: int | None = None
     builtin_enabled: bool | None = None
@@ -70,27 +72,42 @@ def survey_project(project: Project, worker_service: str | None = None, beat_ser
     return found
 
 
-def survey_database(found: Survey, database: Database) -> None:
-    """Add to *found* what is in *database*."""
+def survey_database(found: Survey, database: Database, named: Sequence[TablePolicy] = ()) -> None:
+    """Add to *found* what is in *database*.
+
+    :param named: the record tables; where there are none, those of the profiles whose table exists
+    """
     found.kind, found.name = database.kind, database.name
     try:
-        found.profiles = find_profiles(database)
+        tables = named or [TablePolicy(find_profile(name)) for name in find_profiles(database)]
         found.version = ".".join(str(part) for part in database.server_version() if isinstance(part, int))
-        for profile in found.profiles:
-            found.findings += examine_table(database, profile)
+        for table in tables:
+            if known_table(database, table.profile.table) is None:
+                found.findings.append(_missing(database, table))
+                continue
+            found.tables.append(table)
+            found.findings += examine_table(database, table)
         _add_schedule(found, database)
     except CleanupError as problem:
         found.findings.append(unreachable(problem))
         return
-    if not found.profiles:
-        tables = ", ".join(profile.table for profile in PROFILES.values())
+    if not tables:
+        names = ", ".join(profile.table for profile in PROFILES.values())
         found.findings.append(
             warning(
                 "no_record_table",
-                f"{database.name} has none of the tables {tables}.",
+                f"{database.name} has none of the tables {names}.",
                 "Check that this is the application's database, or name its table in cleanup_tables.",
             )
         )
+
+
+def _missing(database: Database, table: TablePolicy) -> Finding:
+    return error(
+        "table_missing",
+        f"{database.name} has no table {table.profile.table}.",
+        "Check that this is the application's database, and the table's name in cleanup_tables.",
+    )
 
 
 def not_found(problem: CleanupError) -> Finding:

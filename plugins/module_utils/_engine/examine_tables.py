@@ -6,31 +6,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .database import Database
 from .errors import CleanupError, MissingRightError
 from .findings import Finding, error, warning
 from .libraries import sa
-from .profiles import PROFILES
+from .policy import TablePolicy
 from .records import RecordTable
 from .references import find_references
+from .rules import PurgeRule
 from .sizes import regclass
 
 _NEARLY_FULL = 80  # percent of the numbers that an id column holds
 _LARGEST = {"SMALLINT": 2**15 - 1, "INTEGER": 2**31 - 1, "BIGINT": 2**63 - 1}
 
 
-def examine_table(database: Database, name: str) -> Iterator[Finding]:
-    """Yield what is wrong with the record table of the profile called *name*."""
+def examine_table(database: Database, table: TablePolicy) -> Iterator[Finding]:
+    """Yield what is wrong with a record table that is there."""
     try:
-        record = RecordTable(database, PROFILES[name])
+        record = RecordTable(database, table.profile)
     except CleanupError as problem:
         yield error("column_missing", str(problem), "Name the table's columns in cleanup_tables, or leave it out.")
         return
     yield from _rights(database, record)
-    yield from _indexes(record)
+    yield from _indexes(record, table.effective_purge_rules)
     yield from _foreign_keys(database, record)
     yield from _identifiers(database, record)
 
@@ -77,10 +78,10 @@ _ASKS: dict[str, Callable[[Database, RecordTable], Iterable[str]]] = {
 }
 
 
-def _indexes(record: RecordTable) -> Iterator[Finding]:
+def _indexes(record: RecordTable, rules: Sequence[PurgeRule]) -> Iterator[Finding]:
     # Only the first decides: where it is never empty, the others are not looked at.
     for column in record.age_columns[:1]:
-        if record.profile.purge_rules and not record.leads_index(column):
+        if any(rule.older_than for rule in rules) and not record.leads_index(column):
             yield warning(
                 "index_missing",
                 f"No index of {record.name} begins with {column.name}, so a purge by age reads the whole table.",

@@ -150,7 +150,7 @@ def parse_policy(document: object) -> Policy:
     if (known.get("database_url") is None) == (known.get("compose") is None):
         raise UsageError("policy: say where the database is with database_url or with compose, and not with both.")
     compose = known.get("compose")
-    tables = tuple(_tables(known.get("tables") or []))
+    tables = tuple(parse_tables(known.get("tables") or [], "policy: table"))
     for number, table in enumerate(tables, 1):
         if table.proof and compose is None:
             raise UsageError(
@@ -182,9 +182,14 @@ def parse_policy(document: object) -> Policy:
     )
 
 
-def _tables(documents: list[Any]) -> Iterator[TablePolicy]:
+def parse_tables(documents: list[Any], subject: str) -> Iterator[TablePolicy]:
+    """Read what is done with each table.
+
+    :param subject: what an error calls one, before its number
+    :raises UsageError: naming the key that is wrong
+    """
     for number, document in enumerate(documents, 1):
-        where = f"policy: table {number}"
+        where = f"{subject} {number}"
         known = _checked(document, _TABLE, where)
         zombies, purges = known.get("zombie_rules"), known.get("purge_rules")
         referenced = known.get("referenced")

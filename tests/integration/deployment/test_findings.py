@@ -25,16 +25,16 @@ from support.tables.rows import TASK_RESULT, processing_rows, task_results
 RunModule = Callable[..., dict[str, Any]]
 
 
-def every_finding(fork_module: RunModule, url: str) -> list[dict[str, str]]:
-    done = fork_module("deployment_info", {"database_url": url})
+def every_finding(fork_module: RunModule, url: str, **options: Any) -> list[dict[str, str]]:
+    done = fork_module("deployment_info", {"database_url": url, **options})
     assert not done.get("failed"), done
     assert done["changed"] is False
     found: list[dict[str, str]] = done["findings"]
     return found
 
 
-def findings(fork_module: RunModule, url: str) -> dict[str, dict[str, str]]:
-    return {one["code"]: one for one in every_finding(fork_module, url)}
+def findings(fork_module: RunModule, url: str, **options: Any) -> dict[str, dict[str, str]]:
+    return {one["code"]: one for one in every_finding(fork_module, url, **options)}
 
 
 def indexed(database: Database) -> None:
@@ -62,6 +62,40 @@ def test_a_missing_index_is_found(processing_tasks: Database, fork_module: RunMo
     found = findings(fork_module, processing_tasks.url)
     assert set(found) == {"index_missing"}
     assert "completed_at" in found["index_missing"]["fix"]
+
+
+def renamed(database: Database) -> None:
+    create_processing_tasks(database)
+    database.execute("ALTER TABLE processing_tasks RENAME TO background_jobs")
+    database.execute("ALTER TABLE background_jobs RENAME COLUMN completed_at TO ended_at")
+
+
+def test_the_tables_that_are_named_are_looked_at_and_no_others(
+    make_database: Callable[..., Database], fork_module: RunModule
+) -> None:
+    url = make_database(renamed).url
+    assert set(findings(fork_module, url)) == {"no_record_table"}
+    jobs = {"profile": "processing_tasks", "table": "background_jobs", "columns": {"finished": "ended_at"}}
+    done = fork_module("deployment_info", {"database_url": url, "tables": [jobs]})
+    assert done["profiles"] == [{"profile": "processing_tasks", "table": "background_jobs"}]
+    (found,) = done["findings"]
+    assert found["fix"].startswith("Create an index on background_jobs (ended_at)")
+    # What is never deleted by its age needs none.
+    for rules in ([], [{"statuses": ["FAILURE"]}]):
+        assert findings(fork_module, url, tables=[{**jobs, "purge_rules": rules}]) == {}
+    missing = findings(fork_module, url, tables=[jobs, {"table": "nowhere"}])
+    assert set(missing) == {"index_missing", "table_missing"}
+    assert "has no table nowhere" in missing["table_missing"]["message"]
+    wrong = {**jobs, "columns": {"finished": "finished_at"}}
+    assert set(findings(fork_module, url, tables=[wrong])) == {"column_missing"}
+
+
+def test_a_table_that_is_described_wrongly_is_no_finding(fork_module: RunModule) -> None:
+    rules = [{"older": "1d"}]
+    done = fork_module("deployment_info", {"database_url": "sqlite:///x", "tables": [{}, {"purge_rules": rules}]})
+    assert done["failed"] is True
+    assert "tables: element 2" in done["msg"]
+    assert "older" in done["msg"]
 
 
 def test_a_foreign_key_is_found_and_whether_it_has_an_index(

@@ -200,7 +200,7 @@ def test_a_file_that_is_not_there_is_not_made(fork_module: RunModule, module: st
     assert not file.exists()
 
 
-@pytest.mark.parametrize("module", [*EVERY_MODULE, "deployment_info"])
+@pytest.mark.parametrize("module", EVERY_MODULE)
 def test_exactly_one_place_names_the_database(fork_module: RunModule, module: str) -> None:
     both = {"database_url": "sqlite:////srv/results.db", "compose": {"project_dir": "/srv/shop"}}
     _refused(fork_module(module, both), ("database_url|compose", "mutually exclusive"))
