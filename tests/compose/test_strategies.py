@@ -127,3 +127,16 @@ def test_that_nothing_would_clean_up_is_told(books: ComposeProject, tmp_path: Pa
         run_module("periodic_task", {"compose": {"project_dir": str(books.folder)}, **ours})
         assert (WARNING not in _run(books, tmp_path).output) is enough
     assert WARNING not in _run(books, tmp_path, migrate_strategy="both").output
+
+
+def test_a_rebuild_that_failed_is_made_up_for_in_a_folder_that_is_no_checkout(
+    books: ComposeProject, tmp_path: Path
+) -> None:
+    def migrate(said: str, rebuild: str) -> PlaybookRun:
+        command = {"migrate_pull_command": ["echo", said], "migrate_pull_changed": "^newer"}
+        return _run(books, tmp_path, **command, migrate_rebuild_command=[rebuild])
+
+    assert migrate("newer", "false").exit_code == 2
+    assert migrate("nothing", "true").recap["books"]["changed"] > 0
+    assert migrate("nothing", "false").exit_code == 0
+    assert not list(books.folder.glob(".fleetops*"))
