@@ -158,5 +158,5 @@ def test_a_row_that_the_database_refuses_keeps_none_of_the_others(
     bad = (records.STARTED, _AT, "bad", None, 0, *_DESCRIBED)
     buffer.put([records.pack(one) for one in (started(1, 0, "one"), bad, started(2, 0, "two"))])
     buffer.close()
-    recorder_module("writer").Writer(buffer, None, 5.0).run()
+    recorder_module("writer").Writer(buffer, None).run()
     assert database.execute("SELECT task_id FROM task_logs ORDER BY task_id") == [("one",), ("two",)]

@@ -24,16 +24,27 @@ class Buffer:
         self._records: deque[bytes] = deque()
         self._bytes = 0
         self._dropped = 0
+        self._taken = 0
         self._lock = threading.Lock()
         self._filled = threading.Event()
         self._closed = threading.Event()
+        self._given_up = threading.Event()
 
     def __len__(self) -> int:
         return len(self._records)
 
     @property
+    def unwritten(self) -> int:
+        """How many records wait or are being written."""
+        return len(self._records) + self._taken
+
+    @property
     def closed(self) -> bool:
         return self._closed.is_set()
+
+    @property
+    def given_up(self) -> bool:
+        return self._given_up.is_set()
 
     def put(self, records: Iterable[bytes]) -> None:
         with self._lock:
@@ -46,18 +57,39 @@ class Buffer:
     def put_back(self, records: list[bytes]) -> None:
         """Put records that could not be written where they were: in front."""
         with self._lock:
+            self._taken = 0
             self._records.extendleft(reversed(records))
             self._bytes += sum(map(len, records)) + _OVERHEAD * len(records)
             self._shrink()
         self._filled.set()
 
     def take(self, most: int) -> list[bytes]:
+        """Return the oldest, of which :meth:`written` or :meth:`put_back` is to be told."""
         with self._lock:
             taken = [self._records.popleft() for _number in range(min(most, len(self._records)))]
             self._bytes -= sum(map(len, taken)) + _OVERHEAD * len(taken)
+            self._taken = len(taken)
             if not self._records:
                 self._filled.clear()
         return taken
+
+    def written(self) -> None:
+        """What was taken is done with."""
+        with self._lock:
+            self._taken = 0
+
+    def drop(self, number: int) -> None:
+        """Count records that were dropped before they got here."""
+        with self._lock:
+            self._dropped += number
+        self._filled.set()
+
+    def drop_rest(self) -> None:
+        """Drop and count what is left."""
+        with self._lock:
+            self._dropped += len(self._records)
+            self._records.clear()
+            self._bytes = 0
 
     def take_dropped(self) -> int:
         """Return how many were dropped since this was last asked."""
@@ -69,6 +101,10 @@ class Buffer:
         """Nothing is put any more."""
         self._closed.set()
         self._filled.set()
+
+    def give_up(self) -> None:
+        """Nothing more is written: what is left is dropped."""
+        self._given_up.set()
 
     def wait_until_filled(self) -> None:
         self._filled.wait()

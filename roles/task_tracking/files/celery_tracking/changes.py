@@ -16,7 +16,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from .records import END, FINISHED, LOST, OFFLINE, PROGRESS, PUBLISHED, QUEUE, STARTED, WORKER, Record
+from .records import FINISHED, OFFLINE, PROGRESS, PUBLISHED, QUEUE, STARTED, WORKER, Record
 
 Row = dict[str, Any]
 
@@ -41,7 +41,6 @@ class Changes:
         self.workers: dict[str, Row] = {}
         self.queues: list[Row] = []
         self.failures: set[str] = set()
-        self.lost = 0
 
     def add(self, record: Record) -> None:
         kind: Any = record[0]
@@ -176,9 +175,6 @@ class Changes:
     def _queue(self, at: Any, queue: Any, messages: Any) -> None:
         self.queues.append({"queue_name": clean(queue, _MOST_QUEUE), "message_count": messages, "recorded_at": at})
 
-    def _lost(self, at: Any, number: Any) -> None:
-        self.lost += number
-
 
 _COLLECT: dict[int, Any] = {
     PUBLISHED: Changes._published,
@@ -187,8 +183,6 @@ _COLLECT: dict[int, Any] = {
     PROGRESS: Changes._progressed,
     WORKER: Changes._worker_told,
     QUEUE: Changes._queue,
-    LOST: Changes._lost,
-    END: lambda *_fields: None,
 }
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 
 from .buffer import Buffer
+from .finishing import finish
 from .settings import Settings
-
-_FINISH_SECONDS = 3.0
 
 
 class LocalWriter:
@@ -27,11 +26,10 @@ class LocalWriter:
         self._buffer.put((data,))
 
     def finish(self) -> None:
-        """Write what is left, if that is soon done."""
-        self._buffer.close()
-        self._thread.join(_FINISH_SECONDS)
+        """Write what is left, as long as the database takes it."""
+        finish(self._buffer, self._thread)
 
     def _run(self) -> None:
         from .writer import Writer
 
-        Writer(self._buffer, self._worker, _FINISH_SECONDS).run()
+        Writer(self._buffer, self._worker).run()

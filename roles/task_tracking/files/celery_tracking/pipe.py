@@ -13,6 +13,7 @@ A record goes in frames that the kernel never interleaves: its number, the lengt
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import select
 import threading
@@ -23,12 +24,17 @@ from struct import Struct
 
 from .records import LOST, pack
 
+_log = logging.getLogger("celery_tracking")
+
 _HEADER = Struct("<QHB")
 _SET_SIZE = 1031  # F_SETPIPE_SZ of Linux
 _SIZE = 1 << 20  # what Linux allows to everybody
 # What fits is written whole or not at all; a part must not be longer than its length can say.
 _PART = min(getattr(select, "PIPE_BUF", 512), 1 << 16) - _HEADER.size
 _MOST_WAITING = 4 << 20  # bytes
+# The reader comes by every few hundredths of a second, wherever it gets a share of the machine at all.
+_STILL_SECONDS = 2.0
+_MOST_SECONDS = 60.0
 
 
 class PipeWriter:
@@ -62,11 +68,26 @@ class PipeWriter:
         else:
             self._wait(list(_frames(number, data)))
 
-    def close(self, seconds: float = 0.0) -> None:
-        """Give what waits *seconds* to get through."""
-        deadline = time.monotonic() + seconds
-        while not self._push() and time.monotonic() < deadline:
+    def close(self) -> None:
+        """Let what waits get through, as long as it moves forward."""
+        began = moved = time.monotonic()
+        before = self._waiting_bytes
+        while not self._push():
+            now, left = time.monotonic(), self._waiting_bytes
+            if left < before:
+                before, moved = left, now
+            if now - moved > _STILL_SECONDS or now - began > _MOST_SECONDS:
+                self._drop_waiting()
+                return
             time.sleep(0.02)
+
+    def _drop_waiting(self) -> None:
+        with self._lock:
+            # Of each record, the last frame.
+            lost = self._dropped + sum(_HEADER.unpack_from(frame)[2] for frame in self._waiting)
+            self._waiting.clear()
+            self._waiting_bytes = self._dropped = 0
+        _log.error("%d records of tracked tasks are lost: their writer did not read them in time.", lost)
 
     def _wait(self, frames: list[bytes]) -> None:
         size = sum(map(len, frames))
@@ -96,8 +117,9 @@ class PipeWriter:
                 self._waiting_bytes -= len(self._waiting.popleft())
             if self._dropped:
                 lost = pack((LOST, time.time(), self._dropped))
-                self._waiting.extend(_frames(self._prefix | next(self._numbers) & 0xFFFFFFFF, lost))
-                self._waiting_bytes += len(lost)
+                frames = list(_frames(self._prefix | next(self._numbers) & 0xFFFFFFFF, lost))
+                self._waiting.extend(frames)
+                self._waiting_bytes += sum(map(len, frames))
                 self._dropped = 0
                 return False
             return True

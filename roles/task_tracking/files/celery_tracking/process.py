@@ -17,17 +17,18 @@ import threading
 import time
 
 from .buffer import Buffer
+from .finishing import finish
 from .pipe import PipeReader
-from .records import END, OFFLINE, WORKER, pack, unpack
+from .records import END, LOST, OFFLINE, WORKER, pack, unpack
 from .settings import Settings
 from .writer import Writer
 
-_FINISH_SECONDS = 5.0
-_MOST_END = 32  # the record that says it is a short one
+_MOST_SIGN = 32  # bytes of a record that is meant for this process; all of a task's are longer
 # A reader that waits in the pipe is woken by every write, which costs the task more than writing. So it comes by, often
 # enough for the pipe never to be full: it holds a megabyte.
 _READ_INTERVAL = 0.04
-_NICE = 10  # the worker's tasks come first
+# The worker's tasks come first. Where they take all there is of the machine, the writer must still keep up with them.
+_NICE = 5
 
 
 def main() -> None:
@@ -39,23 +40,35 @@ def main() -> None:
     os.nice(_NICE)
     settings = Settings.read({**os.environ, "CELERY_TRACKING": "all"})
     buffer = Buffer(settings.buffer_records, settings.buffer_bytes)
-    threading.Thread(target=_read, args=(file, worker, buffer), name="pipe", daemon=True).start()
-    Writer(buffer, worker, _FINISH_SECONDS).run()
+    writer = threading.Thread(target=Writer(buffer, worker).run, name="writer", daemon=True)
+    writer.start()
+    _read(file, worker, buffer, writer)
+    finish(buffer, writer)
 
 
-def _read(file: int, worker: str, buffer: Buffer) -> None:
+def _read(file: int, worker: str, buffer: Buffer, writer: threading.Thread) -> None:
+    """Pass records on until the worker ends; its supervisor starts another process where the writer is no more."""
     reader = PipeReader(file)
-    while True:
+    while writer.is_alive():
         records = reader.read()
         if records is None:
             # The worker was killed outright: it could not say so itself.
             buffer.put([pack((WORKER, time.time(), worker, OFFLINE, 0, None))])
-            break
-        buffer.put(records)
-        if any(len(record) < _MOST_END and unpack(record)[0] == END for record in records):
-            break
+            return
+        ended = False
+        passed = []
+        for record in records:
+            kind, _at, *rest = unpack(record) if len(record) < _MOST_SIGN else (None, None)
+            if kind == LOST:
+                buffer.drop(rest[0])
+            elif kind == END:
+                ended = True
+            else:
+                passed.append(record)
+        buffer.put(passed)
+        if ended:
+            return
         time.sleep(_READ_INTERVAL)
-    buffer.close()
 
 
 if __name__ == "__main__":

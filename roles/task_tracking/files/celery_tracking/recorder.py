@@ -84,4 +84,4 @@ class Recorder:
         if self._local is not None:
             self._local.finish()
         if self._supervisor is not None:
-            self._supervisor.pipe.close(seconds=1.0)
+            self._supervisor.pipe.close()

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any, Callable
 
+from .finishing import MOST_SECONDS
 from .libraries import HOME
 from .pipe import PipeWriter, open_pipe
 from .queues import queue_lengths
@@ -24,7 +25,7 @@ _log = logging.getLogger("celery_tracking")
 
 _LOOK = 5.0  # seconds between two looks at the writer
 _HEARTBEAT = 10.0  # seconds between two heartbeats in the database; Celery sends five times as many
-_FINISH_SECONDS = 8.0
+_FINISH_SECONDS = MOST_SECONDS + 5.0  # the writer itself sees to it that it ends, and sooner where the database is away
 
 
 class Supervisor:
@@ -52,7 +53,7 @@ class Supervisor:
     def finish(self) -> None:
         """Wait until the writer has written everything, or has given up."""
         self._finished.set()
-        self.pipe.close(seconds=1.0)
+        self.pipe.close()
         try:
             self._process.wait(_FINISH_SECONDS)
         except subprocess.TimeoutExpired:

@@ -13,13 +13,15 @@ import sqlalchemy as sa
 
 from .buffer import Buffer
 from .changes import Changes
+from .finishing import LOST
 from .records import Record, unpack
 from .settings import SettingsError, database_url
 from .store import Store
 
 _log = logging.getLogger("celery_tracking")
 
-_MOST = 4_000  # records in a batch
+_MOST = 2_000  # records in a batch; more are not written faster, and less often is it seen that they are
+_DROPPED = "%d records of tracked tasks were dropped, for there was no room or the database refused them."
 _GATHER = 0.5  # seconds: what comes together in one batch costs less
 _LONGEST_PAUSE = 5.0
 _PAUSE = 0.5
@@ -28,14 +30,11 @@ _PAUSE = 0.5
 class Writer:
     """
     :param worker: whose records these are; None for a publisher's
-    :param finish_seconds: how long to go on after the buffer has been closed
     """
 
-    def __init__(self, buffer: Buffer, worker: str | None, finish_seconds: float) -> None:
+    def __init__(self, buffer: Buffer, worker: str | None) -> None:
         self._buffer = buffer
         self._worker = worker
-        self._finish_seconds = finish_seconds
-        self._deadline: float | None = None
         self._store: Store | None = None
         self._pause = 0.0
         self._dropped = 0
@@ -43,27 +42,26 @@ class Writer:
         self._failed: set[str] = set()
 
     def run(self) -> None:
-        """Write until the buffer is closed and empty, or its time is over."""
+        """Write until the buffer is closed and empty, or given up."""
         while not self._is_over():
             self._buffer.wait_until_filled()
             self._buffer.wait_until_closed(self._pause or (_GATHER if len(self._buffer) < _MOST else 0.0))
             if self._pause and self._buffer.closed:
                 time.sleep(min(self._pause, 0.2))
             batch = self._buffer.take(_MOST)
-            if not self._try(batch):
+            if self._try(batch):
+                self._buffer.written()
+            else:
                 self._buffer.put_back(batch)
-            self._count_dropped()
-        if left := len(self._buffer):
-            _log.error("%d records of tracked tasks are lost: the database did not take them in time.", left)
+            if self._store is not None:
+                self._count_dropped(_DROPPED)
+        self._buffer.drop_rest()
+        self._count_dropped(LOST)
         if self._store is not None:
             self._store.close()
 
     def _is_over(self) -> bool:
-        if not self._buffer.closed:
-            return False
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._finish_seconds
-        return not len(self._buffer) or time.monotonic() > self._deadline
+        return self._buffer.given_up or (self._buffer.closed and not len(self._buffer))
 
     def _try(self, batch: list[bytes]) -> bool:
         """Whether the batch is done with."""
@@ -104,22 +102,23 @@ class Writer:
             self._write(store, records[:middle])
             self._write(store, records[middle:])
             return
-        self._dropped += changes.lost
         failures = changes.failures - self._failed
         self._failed = changes.failures
         if failures and self._worker:
             store.count(self._worker, len(failures), 0)
 
-    def _count_dropped(self) -> None:
+    def _count_dropped(self, words: str) -> None:
+        """Say how many were dropped, and add it to the worker's numbers; where that fails, the next batch does it."""
         self._dropped += self._buffer.take_dropped()
-        if not self._dropped or self._store is None:
+        if not self._dropped:
             return
-        _log.warning("%d records of tracked tasks were dropped, for the buffer was full.", self._dropped)
-        if self._worker:
+        if self._worker and self._store is not None:
             try:
                 self._store.count(self._worker, 0, self._dropped)
             except sa.exc.SQLAlchemyError:
-                return  # told again with the next batch
+                if not self._buffer.closed:
+                    return
+        _log.warning(words, self._dropped)
         self._dropped = 0
 
 
