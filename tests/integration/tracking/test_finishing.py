@@ -40,7 +40,7 @@ def slow(postgresql_database: Database, monkeypatch: pytest.MonkeyPatch) -> Data
 def _filled() -> Any:
     buffer = recorder_module("buffer").Buffer(2 * _NUMBER, 64_000_000)
     now = time.time()
-    buffer.put([records.pack((records.WORKER, now, _WORKER, records.ONLINE, 0, 0))])
+    buffer.put([records.pack((records.WORKER, now, _WORKER, records.ONLINE, 0, 0, now))])
     buffer.put(
         [
             records.pack((records.FINISHED, now, f"task-{number}", "shop.add", 0, "SUCCESS", "2", None, None, 0.1))

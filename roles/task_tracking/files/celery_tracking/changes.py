@@ -163,14 +163,17 @@ class Changes:
         row = self._task(task_id, name, at, order, "STARTED", retries)
         row["progress_state"], row["progress"] = clean(state, _MOST_STATUS), clean(details)
 
-    def _worker_told(self, at: Any, worker: Any, status: Any, active: Any, processed: Any) -> None:
-        self.workers[worker] = {
+    def _worker_told(self, at: Any, worker: Any, status: Any, active: Any, processed: Any, born: Any) -> None:
+        told = {
             "worker_name": clean(worker, _MOST_NAME),
             "status": status,
             "last_heartbeat": at,
             "active_tasks": active if status != OFFLINE else 0,
             "processed_tasks": processed,
+            "started_at": born,
         }
+        known = {name: value for name, value in told.items() if value is not None}
+        self.workers[worker] = {**self.workers.get(worker, {}), **known}
 
     def _queue(self, at: Any, queue: Any, messages: Any) -> None:
         self.queues.append({"queue_name": clean(queue, _MOST_QUEUE), "message_count": messages, "recorded_at": at})

@@ -53,7 +53,7 @@ def _read(file: int, worker: str, buffer: Buffer, writer: threading.Thread) -> N
         records = reader.read()
         if records is None:
             # The worker was killed outright: it could not say so itself.
-            buffer.put([pack((WORKER, time.time(), worker, OFFLINE, 0, None))])
+            buffer.put([pack((WORKER, time.time(), worker, OFFLINE, 0, None, None))])
             return
         ended = False
         passed = []

@@ -28,6 +28,7 @@ class Recorder:
         self._supervisor: Supervisor | None = None
         self._worker: str | None = None
         self._main_process = 0
+        self._born = time()
         self._forget_thread()
         os.register_at_fork(after_in_child=self._forget_thread)
         atexit.register(self._finish)
@@ -47,6 +48,7 @@ class Recorder:
         """The worker's main process, before it forks."""
         self._worker = sender.hostname
         self._main_process = os.getpid()
+        self._born = time()
         try:
             self._supervisor = Supervisor(self._settings, sender.hostname)
         except OSError as error:
@@ -78,7 +80,8 @@ class Recorder:
     def _tell(self, status: str) -> None:
         from celery.worker import state  # type: ignore[import-untyped]
 
-        self.put((WORKER, time(), self._worker, status, len(state.active_requests), state.all_total_count[0]))
+        active, processed = len(state.active_requests), state.all_total_count[0]
+        self.put((WORKER, time(), self._worker, status, active, processed, self._born))
 
     def _finish(self) -> None:
         if self._local is not None:

@@ -23,7 +23,7 @@ PUBLISHED, STARTED = 1, 2
 FINISHED = 3
 #: kind, time, task id, name, retries, state, details
 PROGRESS = 4
-#: kind, time, worker, status, active tasks, processed tasks
+#: kind, time, worker, status, active tasks, processed tasks, when this life of it began; the last two may be unknown
 WORKER = 5
 #: kind, time, queue, messages
 QUEUE = 6

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -65,17 +66,29 @@ def get_running_tasks(session: Any = None) -> list[dict[str, Any]]:
 
 
 def get_online_workers(session: Any = None) -> list[dict[str, Any]]:
-    """Return the workers that have come and not gone, by name."""
-    import sqlalchemy as sa
+    """Return the workers that have come and not gone, by name.
 
+    One that is silent for as long as the profile's rule says has gone: it was killed, with all that could have said so.
+    """
+    import sqlalchemy as sa
+    from celery_maintenance.engine.profiles import find_profile
+
+    from .bulk import moment
+    from .records import ONLINE
     from .schema import worker_status as table
 
+    ((rule,),) = (one.zombie_rules for one in find_profile("task_logs").dependents)
     c = table.c
-    query = sa.select(
-        c.worker_name, c.started_at, c.last_heartbeat, c.active_tasks, c.processed_tasks, c.failed_tasks,
-        c.dropped_records,
-    )  # fmt: skip
-    return _rows(session, query.where(c.status == "ONLINE").order_by(c.worker_name))
+    with _connection(session) as connection:
+        dialect = _bind_of(connection).dialect.name
+        heard_since = moment(time.time() - rule.older_than.total_seconds(), dialect)
+        query = sa.select(
+            c.worker_name, c.started_at, c.last_heartbeat, c.active_tasks, c.processed_tasks, c.failed_tasks,
+            c.dropped_records,
+        )  # fmt: skip
+        return _rows(
+            connection, query.where(c.status == ONLINE, c.last_heartbeat >= heard_since).order_by(c.worker_name)
+        )
 
 
 def get_realtime_status(session: Any = None) -> dict[str, Any]:
@@ -110,6 +123,9 @@ def cleanup_old_records(session: Any = None, days: int = 30) -> int:
 def _url_of(session: Any) -> str | None:
     if session is None:
         return None
-    bind = session.get_bind() if hasattr(session, "get_bind") else session
-    url: str = bind.engine.url.render_as_string(hide_password=False)
+    url: str = _bind_of(session).engine.url.render_as_string(hide_password=False)
     return url
+
+
+def _bind_of(session: Any) -> Any:
+    return session.get_bind() if hasattr(session, "get_bind") else session

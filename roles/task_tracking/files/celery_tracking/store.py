@@ -14,7 +14,6 @@ from .bulk import AsDocument, RowByRow, moment
 from .changes import Changes, Row
 from .database import open_engine
 from .merging import Merge, merges
-from .records import ONLINE
 from .schema import bring_up_to_date, queue_stats, worker_status
 
 
@@ -78,14 +77,18 @@ class Store:
 
     def _write_worker(self, connection: sa.engine.Connection, worker: Row) -> None:
         table = worker_status
-        row = {name: value for name, value in worker.items() if value is not None}
-        row["last_heartbeat"] = self._time(row["last_heartbeat"])
-        known = sa.select(table.c.status).where(table.c.worker_name == row["worker_name"])
-        before = connection.execute(known).scalar()
-        if row["status"] == ONLINE and before != ONLINE:
-            # A new life: its numbers begin anew.
-            row.update(started_at=row["last_heartbeat"], failed_tasks=0, dropped_records=0)
+        row = {**worker, "last_heartbeat": self._time(worker["last_heartbeat"])}
+        born = row.pop("started_at", None)
+        this = table.c.worker_name == row["worker_name"]
+        is_new = sa.literal(False)
+        if born is not None:
+            # An application's own table may keep no fractions.
+            is_new = sa.or_(table.c.started_at.is_(None), table.c.started_at < self._time(born - 1))
+        before = connection.execute(sa.select(is_new).where(this)).first()
+        if born is not None and (before is None or before[0]):
+            # A new life, however the one before has ended: its numbers begin anew.
+            row.update(started_at=self._time(born), failed_tasks=0, dropped_records=0)
         if before is None:
             connection.execute(sa.insert(table).values(**row))
         else:
-            connection.execute(sa.update(table).where(table.c.worker_name == row["worker_name"]).values(**row))
+            connection.execute(sa.update(table).where(this).values(**row))
