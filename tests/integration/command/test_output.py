@@ -103,3 +103,11 @@ def test_the_status_file(shop: Database, tmp_path: Path) -> None:
     assert run_command("run", "--policy", policy, "--status-file", str(status), database=shop).exit_code == 0
     assert json.loads(status.read_text())["exit_code"] == 0
     assert sorted(os.listdir(tmp_path)) == ["policy.json", "status.json"]
+
+
+def test_every_command_writes_one(shop: Database, tmp_path: Path) -> None:
+    for command in ("stats", "purge", "fail-zombies", "vacuum"):
+        status = tmp_path / command
+        assert run_command(command, "--status-file", str(status), database=shop).exit_code == 0
+        told = json.loads(status.read_text())
+        assert (told["command"], told["exit_code"]) == (command, 0)

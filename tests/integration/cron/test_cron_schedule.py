@@ -246,23 +246,39 @@ def test_a_dry_run_by_cron_only_writes_into_the_log(
     wait_until(lambda: log.exists() and "Dry run: nothing was changed" in log.read_text(), seconds=90)
     assert f"{TASK_RESULT}: would delete 30 records" in log.read_text()
     assert postgresql_database.count(TASK_RESULT) == 35
-    assert not (host.root / "var/lib/fleetops-celery/shop.json").exists()
+    statuses = host.root / "var/lib/fleetops-celery"
+    assert [file.name for file in statuses.iterdir()] == ["shop.dry-run.json"]
+    told = json.loads((statuses / "shop.dry-run.json").read_text())
+    assert (told["command"], told["dry_run"], told["exit_code"]) == ("run", True, 0)
+
+    # Monitoring is not left with what nothing writes any more.
+    assert _changed(host.run(cron_schedule_dry_run="", cron_schedule_vacuum=""))["shop"] > 0
+    assert list(statuses.iterdir()) == []
 
 
 def test_a_failure_is_told(host: Host) -> None:
-    """What cron would send by mail, and the status file, where the database is away."""
+    """What cron would send by mail, and the status files, where the database is away."""
     host.deployments["shop"]["celery_database_url"] = f"sqlite:///{host.root}/missing.sqlite"
     _changed(host.run())
-    line = next(line for line in host.entries("shop").splitlines() if " run --policy" in line)
-    done = subprocess.run(
+    log = host.root / "var/log/fleetops-celery/shop.log"
+    for command, status in (("run --dry-run", "shop.dry-run"), ("run", "shop"), ("vacuum", "shop.vacuum")):
+        (line,) = (line for line in host.entries("shop").splitlines() if f" {command} --policy" in line)
+        done = _as_cron_does(line)
+        assert done.stdout == f"celery-cleanup {command} of shop ended with exit code 2, see {log}\n"
+        assert done.stderr == ""
+        assert "does not exist where this ran" in log.read_text()
+        log.write_text("")
+        told = json.loads((host.root / f"var/lib/fleetops-celery/{status}.json").read_text())
+        assert told["exit_code"] == 2
+        assert "does not exist where this ran" in told["error"]
+
+
+def _as_cron_does(line: str) -> subprocess.CompletedProcess[str]:
+    """Run what comes after the fields and the user."""
+    return subprocess.run(
         ["sh", "-c", line.partition(" root ")[2]],
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
     )
-    log = host.root / "var/log/fleetops-celery/shop.log"
-    assert (done.stdout, done.stderr) == (f"celery-cleanup run of shop ended with exit code 2, see {log}\n", "")
-    assert "does not exist where this ran" in log.read_text()
-    told = json.loads((host.root / "var/lib/fleetops-celery/shop.json").read_text())
-    assert told["exit_code"] == 2

@@ -62,7 +62,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_timeouts(run)
     _add_retention(run)
     run.add_argument("--stats-only", action="store_true", help="only show what is in the tables")
-    run.add_argument("--status-file", metavar="FILE", help="write there, as JSON, how it went, for monitoring")
     return parser.parse_args(argv)
 
 
@@ -79,6 +78,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     output = command.add_argument_group("output")
     output.add_argument("--dry-run", action="store_true", help="only read, and say what would be done")
     output.add_argument("--json", action="store_true", help="print one JSON document")
+    output.add_argument("--status-file", metavar="FILE", help="write there, as JSON, how it went, for monitoring")
 
 
 def _add_retention(command: argparse.ArgumentParser) -> None:

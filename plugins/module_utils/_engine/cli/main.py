@@ -27,10 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = new_run(arguments)
     output = Output(run, as_json=arguments.json)
     _work(run, arguments, output)
-    path = getattr(arguments, "status_file", None)
-    if path:
+    if arguments.status_file:
         try:
-            write_status(path, run)
+            write_status(arguments.status_file, run)
         except CleanupError as error:
             run.fail(f"{run.error} {error}" if run.error else str(error), FAILED)
     output.end()
