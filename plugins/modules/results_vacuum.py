@@ -54,6 +54,9 @@ options:
   confirm:
     description: The table's name, to confirm O(mode=full).
     type: str
+  lock_timeout:
+    description: How long to wait for other sessions, as V(2s) or V(1m). V(2s) where not given.
+    type: str
 seealso:
   - module: fleetops.celery.results_purge
 """
@@ -226,6 +229,7 @@ def main() -> None:
             "min_dead_percent": {"type": "float", "default": 10.0},
             "expected_dead_rows": {"type": "int", "default": 0},
             "confirm": {"type": "str"},
+            "lock_timeout": {"type": "str"},
         },
         work,
         alone=True,

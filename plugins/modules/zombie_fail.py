@@ -62,6 +62,11 @@ options:
       - Read are JSON and pickled results. A pickle is not unpickled, which could run code; its instructions are read.
     type: str
     choices: [containers]
+  lock_timeout:
+    description:
+      - How long to wait for other sessions, as V(2s) or V(1m). V(2s) where not given.
+      - Rows that another session holds for longer are left where the server can go around them, for somebody is at work on them.
+    type: str
 seealso:
   - module: fleetops.celery.results_info
   - module: fleetops.celery.results_purge
@@ -228,7 +233,11 @@ def work(module: Module, database: Database) -> dict[str, Any]:
 
 def main() -> None:
     run_module(
-        {"rules": ZOMBIE_RULES, "proof": {"type": "str", "choices": ["containers"]}},
+        {
+            "rules": ZOMBIE_RULES,
+            "proof": {"type": "str", "choices": ["containers"]},
+            "lock_timeout": {"type": "str"},
+        },
         work,
         alone=True,
         required_by={"proof": "compose"},

@@ -140,9 +140,8 @@ def _cases() -> list[Any]:
     case(purge, "max-percent", {**TASKS, "max_percent": 101}, "max_percent must lie between 0 and 100")
     case(purge, "max-percent-reached", {**TASKS, "max_percent": 10}, "6 of 12 rows", "50.0 %", "Nothing was deleted")
     for text in ("-1s", "soon"):
-        case(
-            "results_index", f"lock_timeout-{text}", {**TASKS, "lock_timeout": text}, "lock_timeout", f"'{text}'", "90s"
-        )
+        for module in ("results_index", zombies, vacuum):
+            case(module, f"lock_timeout-{text}", {**TASKS, "lock_timeout": text}, "lock_timeout", f"'{text}'", "90s")
     for option in ("time_budget", "pause", "lock_timeout"):
         for text in ("-1s", "soon"):
             case(purge, f"{option}-{text}", {**TASKS, option: text}, option, f"'{text}'", "90s")

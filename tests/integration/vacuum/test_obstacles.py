@@ -201,3 +201,18 @@ def test_a_full_disk_is_minded(make_database: MakeDatabase) -> None:
                 reclaim._mind_the_disk(opened, record, mode, plan)
                 assert (plan.steps, plan.notes) == ([], [])
                 assert f"and the disk has {free:,}"[:20] in plan.left_out
+
+
+def test_how_long_it_waits_for_others_can_be_said(postgresql_database: Database, fork_module: RunModule) -> None:
+    _tasks(postgresql_database)
+    arguments = _arguments(postgresql_database, mode="analyze")
+    engine = postgresql_database.engine()
+    with engine.connect() as other, ThreadPoolExecutor() as waiting:
+        other.execute(sa.text("LOCK TABLE processing_tasks IN EXCLUSIVE MODE"))
+        refused = fork_module("results_vacuum", {**arguments, "lock_timeout": "1s"})
+        assert "Another session holds a lock" in refused["msg"]
+        patient = waiting.submit(fork_module, "results_vacuum", {**arguments, "lock_timeout": "1m"})
+        time.sleep(4)
+        other.rollback()
+        assert patient.result()["changed"] is True
+    engine.dispose()

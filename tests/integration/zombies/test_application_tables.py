@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -316,3 +317,22 @@ def test_a_row_that_its_worker_holds_is_left_and_the_others_are_ended(
     assert (done["matched"], done["ended"]) == (3, 2)
     assert _tasks(database)["running"][0] == "RUNNING"
     assert _tasks(database)["running-unstarted"][0] == "FAILURE"
+
+
+def test_how_long_it_waits_for_a_row_can_be_said(postgresql_database: Database, fork_module: RunModule) -> None:
+    _timeouts(postgresql_database)
+    arguments = {**TASKS, "database_url": postgresql_database.url}
+    engine = postgresql_database.engine()
+    with engine.connect() as other, ThreadPoolExecutor() as waiting:
+        other.execute(sa.text("SELECT 1 FROM processing_tasks WHERE celery_task_id = 'running' FOR UPDATE"))
+        patient = waiting.submit(fork_module, "zombie_fail", {**arguments, "lock_timeout": "1m"})
+        time.sleep(4)
+        other.rollback()
+        done = patient.result()
+        assert done["ended"] == done["matched"] == 3
+    postgresql_database.execute("UPDATE processing_tasks SET status = 'RUNNING' WHERE celery_task_id = 'running'")
+    with engine.connect() as other:
+        other.execute(sa.text("SELECT 1 FROM processing_tasks WHERE celery_task_id = 'running' FOR UPDATE"))
+        hasty = fork_module("zombie_fail", {**arguments, "lock_timeout": "1s"})
+        assert (hasty["matched"], hasty["ended"]) == (1, 0)
+    engine.dispose()
