@@ -36,7 +36,9 @@ def shop(make_database: Callable[..., Database]) -> Database:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "usage: celery-cleanup"),
+        ([], "Say where the database is"),
+        (["stats", "--period", "a day"], "argument --period: 'a day' is not a duration. Write a whole number"),
+        (["stats", "--top", "0"], "argument --top: '0' is not a whole number from 1"),
         (["clean"], "invalid choice: 'clean'"),
         (["purge", "--day", "7"], "unrecognized arguments: --day"),
         (["purge", "--days", "0"], "argument --days: '0' is not a whole number from 1"),

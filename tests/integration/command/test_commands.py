@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.command import run_command, write_policy
@@ -70,10 +71,30 @@ def test_statistics_in_the_layout_of_the_documents(shop: Database) -> None:
     assert dump(shop) == before
 
 
+def test_without_a_command_it_shows_statistics(shop: Database) -> None:
+    before = dump(shop)
+    assert run_command("--json", database=shop).document["command"] == "stats"
+    done = run_command(env={"CELERY_DATABASE_URL": shop.url})
+    assert (done.exit_code, done.err) == (0, "")
+    assert "  Total records: 131" in done.out.splitlines()
+    assert run_command("--version").out.startswith("celery-cleanup ")
+    assert dump(shop) == before
+
+
+def test_how_much_the_statistics_tell_can_be_said(shop: Database) -> None:
+    def told(*options: str) -> dict[str, Any]:
+        (table,) = run_command("stats", *options, "--json", database=shop).document["tables"]
+        return dict(table["before"])
+
+    assert len(told("--top", "1")["by_task"]) == 1 < len(told()["by_task"])
+    assert told("--period", "365d")["created_in_period"] == 131 > told()["created_in_period"]
+
+
 @pytest.mark.parametrize(
     ("options", "deleted"),
     [
         (["--days", "30"], {"SUCCESS, FAILURE, REVOKED older than 30d": 23}),
+        (["--days"], {"SUCCESS, FAILURE, REVOKED older than 30d": 23}),
         (["--days", "7"], {"SUCCESS, FAILURE, REVOKED older than 7d": 29}),
         (["--task-name", "run_graph_task", "shop"], {"task run_graph_task": 6, "task shop": 3}),
         (
@@ -84,7 +105,7 @@ def test_statistics_in_the_layout_of_the_documents(shop: Database) -> None:
         (["--all", "--confirm", TASK_RESULT], {"every row": 131}),
         ([], {"old": 29, "revoked": 0}),
     ],
-    ids=["days-30", "days-7", "task-name", "high-frequency", "force-status", "all", "own-rules"],
+    ids=["days-30", "days", "days-7", "task-name", "high-frequency", "force-status", "all", "own-rules"],
 )
 def test_purge(shop: Database, options: list[str], deleted: dict[str, int]) -> None:
     before = dump(shop)

@@ -302,3 +302,7 @@ def test_stats_show_and_change_nothing(fleet: Fleet, run_playbook: RunPlaybook) 
     assert any("SUCCESS" in line and "1,320" in line and "98.3%" in line for line in lines)
     assert any("shop.poll_status" in line and "40" in line for line in lines)
     assert "  Sessions active now: 4" in _report(run, "reader")
+    more = run_playbook(playbook, fleet.inventory, {"cleanup_stats_period": "7d", "cleanup_stats_top": 1})
+    lines = _report(more, "shop")
+    assert any("7d" in line for line in lines)
+    assert len([line for line in lines if "shop." in line]) == 1

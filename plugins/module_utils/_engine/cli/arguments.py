@@ -7,16 +7,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pkgutil import get_data
 
 from ..cleaning import STEPS
+from ..durations import parse_duration
+from ..errors import UsageError
 from ..profiles import PROFILES
 from ..reclaim import MODES
 
 #: What each command does of a cleaning.
 STEPS_OF = {"stats": (), "purge": ("purge",), "fail-zombies": ("zombies",), "vacuum": ("vacuum",), "run": STEPS}
 
+#: What is done where no command is named, as it changes nothing.
+_DEFAULT = "stats"
+_DAYS = 30  # of an age that nobody has said
 _EPILOG = """\
 Where the database is: --policy, --database-url-file, --project-dir or --project-name, or the variable
 CELERY_DATABASE_URL of the environment.
@@ -30,7 +37,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the program with 2 where it is wrong."""
     parser = argparse.ArgumentParser(
         prog="celery-cleanup",
-        description="Keeps the tables behind Celery healthy.",
+        description=f"Keeps the tables behind Celery healthy. Without a command, it is {_DEFAULT}.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -50,7 +57,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         _add_common(command)
         return command
 
-    add("stats", "show what is in the tables")
+    stats = add("stats", "show what is in the tables")
+    stats.add_argument("--period", type=_duration, help="how far back to count, as 24h or 7d (24h)")
+    stats.add_argument("--top", type=_count, metavar="NUMBER", help="how many task names to list (10)")
     purge = add("purge", "delete records")
     _add_retention(purge)
     _add_selection(purge)
@@ -62,7 +71,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_timeouts(run)
     _add_retention(run)
     run.add_argument("--stats-only", action="store_true", help="only show what is in the tables")
-    return parser.parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help", "--version")):
+        given.insert(0, _DEFAULT)
+    return parser.parse_args(given)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -95,7 +107,9 @@ def _add_timeouts(command: argparse.ArgumentParser) -> None:
 
 def _add_selection(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("which records, instead of what the rules say")
-    group.add_argument("--days", type=_count, help="those that ended so many days ago or earlier")
+    group.add_argument(
+        "--days", type=_count, nargs="?", const=_DAYS, help=f"those that ended so many days ago or earlier ({_DAYS})"
+    )
     group.add_argument(
         "--high-frequency",
         nargs="*",
@@ -114,6 +128,13 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return number
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text, "")
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix(": ")) from None
 
 
 def _version() -> str:

@@ -16,10 +16,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..cleaning import Cleaning, clean, cleaning_document
-from ..database import Database
 from ..errors import CleanupError, RefusedError, TableBusyError, UsageError
 from ..pace import Pace
-from ..policy import Policy, TablePolicy
 from ..policy_file import open_database
 from ..table_lock import table_lock
 from .arguments import STEPS_OF
@@ -128,7 +126,15 @@ def carry_out(run: Run, arguments: argparse.Namespace, show: Callable[[TableRun]
             run.tables.append(done)
             try:
                 with nullcontext() if reads else table_lock(database, table.profile.table):
-                    done.cleaning = _clean(run, database, policy, table, watch)
+                    done.cleaning = clean(
+                        database,
+                        policy,
+                        table,
+                        check=run.dry_run,
+                        steps=STEPS_OF[run.command],
+                        watch=watch(table.profile.table),
+                        **_of_statistics(arguments),
+                    )
             except CleanupError as error:
                 done.error = error
             except KeyboardInterrupt:
@@ -139,9 +145,9 @@ def carry_out(run: Run, arguments: argparse.Namespace, show: Callable[[TableRun]
             show(done)
 
 
-def _clean(run: Run, database: Database, policy: Policy, table: TablePolicy, watch: Watch) -> Cleaning:
-    steps = STEPS_OF[run.command]
-    return clean(database, policy, table, check=run.dry_run, steps=steps, watch=watch(table.profile.table))
+def _of_statistics(arguments: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(arguments, name, None) for name in ("top", "period")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def run_document(run: Run) -> Document:
