@@ -11,7 +11,8 @@ version_added: 1.0.0
 description:
   - Returns the five fields as every cron daemon takes them. Names of days and months become numbers, and a range that passes the end of the
     week or year becomes a list.
-  - C(H) in the minute's place stands for a minute that depends on the host's name alone, so that a fleet is not at work all at once.
+  - C(H) in the minute's place stands for a minute that depends on the host's name alone, so that a fleet is not at work all at once. C(H/30)
+    is every half an hour, once of it at that minute.
   - Fails, naming the field, where the line does not parse. Days of the week are counted from V(0), Sunday, to V(6), as Celery does.
 author:
   - fleetops.celery contributors (@fleetops)
@@ -24,6 +25,10 @@ options:
     description: The host's name.
     type: str
     required: true
+  offset:
+    description: How many minutes later the host's minute is, for entries that are not to begin together.
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -49,10 +54,10 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors imp
 _MINUTES = 60
 
 
-def cron_line(line: object, host: str) -> str:
+def cron_line(line: object, host: str, offset: int = 0) -> str:
     if not isinstance(line, str):
         raise AnsibleFilterError(f"crontab {line!r} is no text of five fields.")
-    minute = int(hashlib.sha256(host.encode()).hexdigest(), 16) % _MINUTES
+    minute = (int(hashlib.sha256(host.encode()).hexdigest(), 16) + offset) % _MINUTES
     try:
         return as_cron_takes_it(line, minute)
     except UsageError as error:

@@ -132,6 +132,8 @@ def test_a_cron_daemon_gets_what_celery_understands(field: str, text: str) -> No
 
 def test_a_minute_of_the_hosts_own() -> None:
     assert cron_line("H 2 * * *", 37) == "37 2 * * *"
-    for line in ("* H * * *", "H/2 * * * *", "H,5 * * * *", "h 2 * * *", "H"):
+    assert cron_line("H/30 * * * *", 37) == "7,37 * * * *"
+    assert cron_line("H/25 * * * *", 24) == "24,49 * * * *"
+    for line in ("* H * * *", "H/0 * * * *", "H/60 * * * *", "H,5 * * * *", "h 2 * * *", "H"):
         with pytest.raises(UsageError, match="crontab"):
             cron_line(line, 37)

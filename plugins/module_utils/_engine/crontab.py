@@ -35,6 +35,7 @@ _FIELDS = (
     ),
     _Field("day_of_week", 0, 6, 64, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )  # fmt: skip
+_EACH = re.compile(r"H/(?P<step>[1-9]|[1-5]\d)", re.ASCII)
 _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?", re.ASCII)
 
 
@@ -66,12 +67,15 @@ def cron_line(line: str, minute: int) -> str:
 
     Names become numbers, and a range that passes the end of the week or year becomes a list.
 
-    :param minute: what an ``H`` in the minute's place stands for
+    :param minute: what an ``H`` in the minute's place stands for; ``H/30`` is every 30 minutes, one of them at this one
     :raises UsageError: naming the field that is wrong
     """
     fields = line.split()
     if fields[:1] == ["H"]:
         fields[0] = str(minute)
+    elif fields and (each := _EACH.fullmatch(fields[0])):
+        step = int(each["step"])
+        fields[0] = ",".join(str(one) for one in range(minute % step, _FIELDS[0].highest + 1, step))
     columns = parse_crontab(" ".join(fields))
     return " ".join(_plain(field, columns[field.column]) for field in _FIELDS)
 

@@ -153,6 +153,22 @@ def test_several_deployments_on_a_host(host: Host) -> None:
     assert not host.command.exists()
 
 
+def test_reading_sessions_are_closed_every_half_an_hour(host: Host) -> None:
+    host.deployments = {"shop1": {"celery_compose_project_name": "reader"}}
+    tables = [{"profile": "django_celery_results"}, {"profile": "reading_sessions"}]
+    _changed(host.run(cleanup_tables=tables))
+    lines = [line for line in host.entries("shop1").splitlines() if " root " in line]
+    # A quarter of an hour away from the others, which begin at 48.
+    assert [line.partition(" root ")[0] for line in lines][-1] == "3,33 * * * *"
+    assert " fail-zombies --policy " in lines[-1]
+    for options in (
+        {"cleanup_tables": tables, "cron_schedule_zombies": ""},
+        {"cleanup_tables": [tables[0], {**tables[1], "zombie_rules": []}]},
+    ):
+        _changed(host.run(**options))
+        assert "fail-zombies" not in host.entries("shop1")
+
+
 def test_minutes_are_spread_over_the_fleet_and_stay(host: Host) -> None:
     host.deployments = {f"shop{number}": {"celery_compose_project_name": "shop"} for number in range(6)}
     _changed(host.run())
@@ -168,6 +184,7 @@ def test_minutes_are_spread_over_the_fleet_and_stay(host: Host) -> None:
         ({"cron_schedule_vacuum": "0 H * * *"}, "'H' is no hour"),
         ({"cron_schedule_vacuum": "0 1 * * 7"}, "'7' is no day of week"),
         ({"cron_schedule_vacuum": "0 1 * * 0\n* * * * * root rm -r /"}, "it needs five"),
+        ({"cron_schedule_zombies": "H/0 * * * *"}, "'H/0' is no minute"),
         ({"cron_schedule_mailto": 'me"\nSHELL="/bin/x'}, "cron_schedule_mailto names or addresses"),
         ({"cron_schedule_command": "/opt/a; rm"}, "cron_schedule_command must be an absolute path"),
         ({"cron_schedule_command": "celery-cleanup"}, "cron_schedule_command must be an absolute path"),
@@ -259,9 +276,15 @@ def test_a_dry_run_by_cron_only_writes_into_the_log(
 def test_a_failure_is_told(host: Host) -> None:
     """What cron would send by mail, and the status files, where the database is away."""
     host.deployments["shop"]["celery_database_url"] = f"sqlite:///{host.root}/missing.sqlite"
+    host.deployments["shop"]["cron_schedule_zombies"] = "H/10 * * * *"
     _changed(host.run())
     log = host.root / "var/log/fleetops-celery/shop.log"
-    for command, status in (("run --dry-run", "shop.dry-run"), ("run", "shop"), ("vacuum", "shop.vacuum")):
+    for command, status in (
+        ("run --dry-run", "shop.dry-run"),
+        ("run", "shop"),
+        ("vacuum", "shop.vacuum"),
+        ("fail-zombies", "shop.fail-zombies"),
+    ):
         (line,) = (line for line in host.entries("shop").splitlines() if f" {command} --policy" in line)
         done = _as_cron_does(line)
         assert done.stdout == f"celery-cleanup {command} of shop ended with exit code 2, see {log}\n"
