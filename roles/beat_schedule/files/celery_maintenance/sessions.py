@@ -20,7 +20,7 @@ from .engine.records import RecordTable
 from .engine.sessions import session_statistics
 from .engine.statuses import Statuses
 from .engine.table_lock import table_lock
-from .engine.zombies import ZombieResult, fail_zombies
+from .engine.zombies import fail_zombies
 
 _LONGEST_PERIOD = 168  # hours: a week
 
@@ -35,16 +35,22 @@ def close_sessions(logger: logging.Logger) -> dict[str, Any]:
         deadline = Clock(here.database, record).now - min(rule.older_than for rule in rules)
         try:
             with table_lock(here.database, record.profile.table):
+                found = fail_zombies(here.database, record, rules, check=True).matched
+                logger.info("Found %s abandoned sessions", found)
                 result = fail_zombies(here.database, record, rules)
+                closed = result.ended
+                # What a reader has ended meanwhile is no failure.
+                left = fail_zombies(here.database, record, rules, check=True) if closed < found else None
         except TableBusyError as busy:
             error = str(busy)
             logger.info(error)
         else:
-            closed = result.ended
-            logger.info("Found %s abandoned sessions", result.matched)
+            failed = [row.identity for row in left.rows] if left else []
             if logger.isEnabledFor(logging.DEBUG):
-                _tell_each(here, record, result, logger)
-            logger.info("Successfully closed %s/%s sessions", closed, result.matched)
+                _tell_each(here, record, [row.identity for row in result.rows if row.identity not in failed], logger)
+            for session in failed:
+                logger.warning("Failed to close session %s: another session of the database is at work on it", session)
+            logger.info("Successfully closed %s/%s sessions", closed, found)
     milliseconds = (time.monotonic() - began) * 1000
     logger.info("Closed %s abandoned sessions in %.2fms", closed, milliseconds)
     return {
@@ -69,18 +75,19 @@ def count_sessions(hours: int) -> dict[str, Any]:
 
 def _sessions(here: Deployment) -> tuple[RecordTable, Any]:
     table = here.table("reading_sessions")
-    return RecordTable(here.database, table.profile), table.effective_zombie_rules
+    rules = table.effective_zombie_rules
+    if not rules:
+        raise UsageError(f"The policy has no rule that says when a session of {table.profile.table} is abandoned.")
+    return RecordTable(here.database, table.profile), rules
 
 
-def _tell_each(here: Deployment, record: RecordTable, result: ZombieResult, logger: logging.Logger) -> None:
+def _tell_each(here: Deployment, record: RecordTable, closed: list[str], logger: logging.Logger) -> None:
     """Log the sessions that were closed: the first hundred, which the result has."""
     columns = record.table.c
     wanted = [columns.get(name) for name in ("user_id", "book_id", "duration_minutes")]
     identity = sa.cast(record.identity, sa.String(255))
     rows = here.database.rows(
-        sa.select(identity, *(sa.null() if one is None else one for one in wanted)).where(
-            identity.in_([row.identity for row in result.rows])
-        )
+        sa.select(identity, *(sa.null() if one is None else one for one in wanted)).where(identity.in_(closed))
     )
     for session, user, book, minutes in rows:
         logger.debug("Closed session %s for user %s, book %s, duration %smin", session, user, book, minutes)

@@ -11,6 +11,7 @@ secret. Each of them may run twice at once: the second finds the table's lock ta
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from celery import Task, shared_task
@@ -32,9 +33,14 @@ class MaintenanceTask(Task):  # type: ignore[misc]
     autoretry_for = (DatabaseError,)
     max_retries = _RETRIES
     default_retry_delay = _RETRY_SECONDS
+    #: How its errors begin in the log; its name where empty.
+    error_words = ""
+
+    def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        logger.error("%s: %s", self.error_words or f"Error in {self.name}", exc)
 
     def on_retry(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        logger.error("Error in %s: %s", self.name, exc)
+        self.on_failure(exc, task_id, args, kwargs, einfo)
         attempt = self.request.retries + 1
         logger.warning("Retrying task in %ss (attempt %s/%s)", self.default_retry_delay, attempt, self.max_retries)
 
@@ -42,8 +48,9 @@ class MaintenanceTask(Task):  # type: ignore[misc]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _task(function: _Function) -> _Function:
-    task: _Function = shared_task(base=MaintenanceTask, name=f"celery_maintenance.{function.__name__}")(function)
+def _task(function: _Function, **options: Any) -> _Function:
+    name = f"celery_maintenance.{function.__name__}"
+    task: _Function = shared_task(base=MaintenanceTask, name=name, **options)(function)
     return task
 
 
@@ -86,16 +93,12 @@ def cleanup_processing_tasks_dry_run() -> dict[str, Any]:
     return _told(cleanup_processing(check=True), "report")
 
 
-@_task
+@partial(_task, error_words="Error closing abandoned sessions")
 def close_abandoned_sessions() -> dict[str, Any]:
     """Close reading sessions that nobody has ended."""
     from .sessions import close_sessions
 
-    try:
-        return close_sessions(logger)
-    except CleanupError as error:
-        logger.error("Error closing abandoned sessions: %s", error)
-        raise
+    return close_sessions(logger)
 
 
 @_task
