@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
@@ -16,7 +19,7 @@ from .base import Database, loopback_url, open_engine
 from .postgresql import OWNER, PostgreSQL
 from .processes import ServerProcess, free_port, give_to_service, new_folder, remove_folder
 
-_SESSIONS = 3  # of the server, dealt out in turn: what is left in one meets somebody else
+_SESSIONS = 3  # of the server, for each database
 _SETTINGS = f"""
 [databases]
 * = host=127.0.0.1 port={{server}}
@@ -27,11 +30,24 @@ unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {{users}}
 pool_mode = transaction
-server_round_robin = 1
-min_pool_size = {_SESSIONS}
 default_pool_size = {_SESSIONS}
 """
 _PROGRAMS = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+def in_every_session(database: Database, statement: str) -> set[tuple[Any, ...]]:
+    """What *statement* returns in each session of the server that a client of *database* may get from the pooler."""
+    engine = database.engine()
+    with ExitStack() as opened:
+        # As many transactions at once as there are sessions, so that each has another one.
+        connections = [opened.enter_context(engine.connect()) for _session in range(_SESSIONS)]
+        sessions = {connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() for connection in connections}
+        assert len(sessions) == _SESSIONS
+        found = {tuple(row) for connection in connections for row in connection.exec_driver_sql(statement)}
+        for connection in connections:
+            connection.rollback()
+    engine.dispose()
+    return found
 
 
 class PgBouncer:
@@ -49,9 +65,10 @@ class PgBouncer:
         self._process = ServerProcess([program, settings], self.folder, signal.SIGINT)
         self._process.wait_until_ready(self._answers)
 
-    def url(self, database: Database) -> str:
-        """How the owner reaches *database* through it."""
-        return loopback_url("postgresql", OWNER, self._server.passwords[OWNER], self._port, database.name)
+    def through(self, database: Database, driver: str = "psycopg2") -> Database:
+        """*database* as an application knows it that reaches it through this."""
+        url = loopback_url(f"postgresql+{driver}", OWNER, self._server.passwords[OWNER], self._port, database.name)
+        return replace(database, url=url)
 
     def _answers(self) -> bool:
         url = loopback_url("postgresql", OWNER, self._server.passwords[OWNER], self._port, "postgres")

@@ -29,7 +29,7 @@ def open_engine(url: str) -> sa.engine.Engine:
         if kind != "sqlite"
         else sa.create_engine(parsed, future=True, poolclass=sa.pool.NullPool, connect_args=_arguments(kind, parsed))
     )
-    sa.event.listen(engine, "connect", lambda connection, _record: _configure(kind, connection))
+    _configure(engine, kind)
     return engine
 
 
@@ -50,15 +50,29 @@ def _arguments(kind: str, url: Any) -> dict[str, Any]:
     return arguments
 
 
-def _configure(kind: str, connection: Any) -> None:
-    statements = {
-        # A commit that a crash takes back costs some records of the last moment, and no task.
-        "postgresql": ["SET timezone TO 'UTC'", "SET synchronous_commit TO off", "SET lock_timeout TO '5s'",
-                       f"SET statement_timeout TO '{ANSWER_SECONDS}s'", "SET jit TO off"],
-        "mysql": ["SET time_zone = '+00:00', innodb_lock_wait_timeout = 5",
-                  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"],
-        "sqlite": ["PRAGMA synchronous = NORMAL"],
-    }[kind]  # fmt: skip
+def _configure(engine: sa.engine.Engine, kind: str) -> None:
+    if kind == "postgresql":
+        # With each transaction: a pooler may give the session to the application after it, which must find nothing set.
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_OF_A_TRANSACTION))
+    else:
+        sa.event.listen(engine, "connect", lambda connection, _record: _set(connection, _OF_A_SESSION[kind]))
+
+
+# A commit that a crash takes back costs some records of the last moment, and no task.
+_OF_A_TRANSACTION = (
+    "SET LOCAL timezone TO 'UTC'; SET LOCAL synchronous_commit TO off; SET LOCAL lock_timeout TO '5s'; "
+    f"SET LOCAL statement_timeout TO '{ANSWER_SECONDS}s'; SET LOCAL jit TO off"
+)
+_OF_A_SESSION = {
+    "mysql": (
+        "SET time_zone = '+00:00', innodb_lock_wait_timeout = 5",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    ),
+    "sqlite": ("PRAGMA synchronous = NORMAL",),
+}
+
+
+def _set(connection: Any, statements: tuple[str, ...]) -> None:
     cursor = connection.cursor()
     for statement in statements:
         cursor.execute(statement)
