@@ -44,6 +44,8 @@ def test_they_tell_what_goes_on(worker: TrackedWorker) -> None:
     assert (running["task_name"], running["worker_name"]) == ("shop.hold", "worker@test")
     (online,) = _call(worker, "get_online_workers()")
     assert online["worker_name"] == "worker@test"
+    (known,) = _call(worker, "get_worker_status()")
+    assert (known["worker_name"], known["status"]) == ("worker@test", "ONLINE")
     assert _call(worker, "get_realtime_status()") == {
         "running_tasks": 1,
         "online_workers": 1,

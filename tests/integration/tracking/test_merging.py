@@ -20,7 +20,7 @@ Record = tuple[Any, ...]
 Write = Callable[..., None]
 
 _AT = 1_700_000_000.0
-_DESCRIBED = ("(1,)", "{}", "celery", None, 0, None, None, "t", None, "gen@host")
+_DESCRIBED = ("(1,)", "{}", "celery", None, 0, None, None, "t", None, "gen@host", "123")
 
 
 def published(at: float, retries: int = 0, task_id: str = "t") -> Record:

@@ -111,7 +111,7 @@ def test_the_engine_purges_what_the_recorder_wrote(database: Database) -> None:
     store = recorder_module("store").Store(url_of(database))
     records, changes = recorder_module("records"), recorder_module("changes").Changes("worker@test")
     for number, at in enumerate((1_600_000_000.0, 1_600_000_001.0, 4_000_000_000.0)):
-        described = ("()", "{}", "celery", None, None, None, None, None, None, None)
+        described = ("()", "{}", "celery", *[None] * 8)
         changes.add((records.STARTED, at, f"t{number}", "shop.add", 0, *described))
         changes.add((records.FINISHED, at + 1, f"t{number}", "shop.add", 0, "SUCCESS", "1", None, None, None))
     store.write(changes)

@@ -57,6 +57,21 @@ def test_arguments_and_results_can_be_left_out(sqlite_database: Database) -> Non
     assert sqlite_database.execute("SELECT DISTINCT result FROM task_results") == [(None,)]
 
 
+@pytest.mark.parametrize(("arguments", "recorded"), [("on", {"123", "anna", None}), ("off", {None})])
+def test_for_whom_a_task_works_is_recorded(
+    sqlite_database: Database, arguments: str, recorded: set[str | None]
+) -> None:
+    # By the publisher and by the worker.
+    for published in ("all", "off"):
+        with TrackedWorker(sqlite_database.url, settings={"_ARGUMENTS": arguments}) as worker:
+            calls = ("greet.si(user_id=123)", "greet.si(user_id='anna')", "greet.si(user_id=['x'])", "add.si(1, 2)")
+            worker.send(*calls, CELERY_TRACKING=published)
+            worker.wait_for_journal(4)
+            worker.stop()
+        assert {row[0] for row in sqlite_database.execute("SELECT user_id FROM task_metadata")} == recorded
+        sqlite_database.execute("DELETE FROM task_metadata")
+
+
 @pytest.fixture
 def without_tables(sqlite_database: Database) -> Iterator[Database]:
     yield sqlite_database

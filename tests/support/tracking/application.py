@@ -52,6 +52,11 @@ def add(self: Any, left: int, right: int) -> int:
     return left + right
 
 
+@app.task(bind=True, name="shop.greet")  # type: ignore[untyped-decorator]
+def greet(self: Any, user_id: Any) -> None:
+    note(self, "run")
+
+
 @app.task(bind=True, name="shop.order", max_retries=3)  # type: ignore[untyped-decorator]
 def order(self: Any, article: str) -> None:
     note(self, "run")

@@ -18,6 +18,7 @@ from .statistics import (
     get_realtime_status,
     get_running_tasks,
     get_task_statistics,
+    get_worker_status,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "get_realtime_status",
     "get_running_tasks",
     "get_task_statistics",
+    "get_worker_status",
     "libraries",
 ]
 

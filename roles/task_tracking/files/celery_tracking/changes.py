@@ -75,7 +75,7 @@ class Changes:
         return row
 
     def _describe(self, row: Row, task_id: str, at: Any, described: tuple[Any, ...]) -> None:
-        args, kwargs, queue, exchange, priority, eta, expires, root_id, parent_id, origin = described
+        args, kwargs, queue, exchange, priority, eta, expires, root_id, parent_id, origin, user_id = described
         if row["args"] is None and args is not None:
             row["args"], row["kwargs"] = clean(args), clean(kwargs)
         known = self.metadata.get(task_id)
@@ -92,6 +92,7 @@ class Changes:
                 "root_id": clean(root_id, _MOST_NAME),
                 "parent_id": clean(parent_id, _MOST_NAME),
                 "origin": clean(origin, _MOST_NAME),
+                "user_id": clean(user_id, _MOST_NAME),
                 "created_at": at,
             }
 

@@ -10,6 +10,7 @@ import functools
 import logging
 from time import time
 from typing import Any, Callable
+from uuid import UUID
 
 from celery import signals  # type: ignore[import-untyped]
 
@@ -30,6 +31,7 @@ from .settings import Settings
 
 _log = logging.getLogger("celery_tracking")
 
+_PLAIN = (str, int, UUID)
 # States that a signal of their own, or Task.update_state, has told already.
 _TOLD = frozenset(("SUCCESS", "FAILURE", "RETRY", None))
 
@@ -65,7 +67,15 @@ class Handlers:
             signal.connect(_harmless(method), weak=False, dispatch_uid=f"celery_tracking.{method.__name__}")
 
     def published(
-        self, sender: Any, headers: Any, properties: Any, exchange: Any, routing_key: Any, declare: Any, **_: Any
+        self,
+        sender: Any,
+        headers: Any,
+        body: Any,
+        properties: Any,
+        exchange: Any,
+        routing_key: Any,
+        declare: Any,
+        **_: Any,
     ) -> None:
         # Messages of the first protocol, which nobody sends unless told to, have no headers.
         if "id" not in headers or self._selection.of_name(sender) < EVERYTHING:
@@ -88,6 +98,7 @@ class Handlers:
                 get("root_id"),
                 get("parent_id"),
                 get("origin"),
+                self._user(body[1]),
             )
         )
 
@@ -112,6 +123,7 @@ class Handlers:
                 request.root_id,
                 request.parent_id,
                 request.origin,
+                self._user(request.kwargs),
             )
         )
 
@@ -176,6 +188,12 @@ class Handlers:
         if not self._with_arguments:
             return None, None
         return (args[:MOST_VALUE] if args else args), (kwargs[:MOST_VALUE] if kwargs else kwargs)
+
+    def _user(self, kwargs: Any) -> str | None:
+        """Return for whom a task works, where it is called with that."""
+        user = kwargs.get("user_id") if self._with_arguments and kwargs else None
+        # Exactly these: what the text of others costs, nobody knows.
+        return str(user) if type(user) in _PLAIN else None
 
 
 def _describe(exception: Any) -> str:

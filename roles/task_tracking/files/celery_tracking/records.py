@@ -17,7 +17,8 @@ from typing import Any, Union
 Field = Union[str, int, float, None]
 Record = tuple[Field, ...]
 
-#: kind, time, task id, name, retries, args, kwargs, queue, exchange, priority, eta, expires, root id, parent id, origin
+#: kind, time, task id, name, retries, args, kwargs, queue, exchange, priority, eta, expires, root id, parent id,
+#: origin, user
 PUBLISHED, STARTED = 1, 2
 #: kind, time, task id, name, retries (None: unknown), status, result, error, traceback, seconds that it ran
 FINISHED = 3

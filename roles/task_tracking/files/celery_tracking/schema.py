@@ -70,6 +70,7 @@ task_metadata = sa.Table(
     sa.Column("root_id", sa.String(255)),
     sa.Column("parent_id", sa.String(255)),
     sa.Column("origin", sa.String(255)),
+    sa.Column("user_id", sa.String(255)),
     _time("created_at"),
     sa.Index("ux_task_metadata_task_id", "task_id", unique=True),
 )

@@ -91,6 +91,16 @@ def get_online_workers(session: Any = None) -> list[dict[str, Any]]:
         )
 
 
+def get_worker_status(session: Any = None) -> list[dict[str, Any]]:
+    """Return all workers that there ever were, by name, as they said last how they are."""
+    import sqlalchemy as sa
+
+    from .schema import worker_status as table
+
+    columns = [column for column in table.columns if column.name != "id"]
+    return _rows(session, sa.select(*columns).order_by(table.c.worker_name))
+
+
 def get_realtime_status(session: Any = None) -> dict[str, Any]:
     """Return how many tasks run and how many workers are online, and the tasks' ids and names."""
     running = get_running_tasks(session)
