@@ -60,7 +60,7 @@ def _read(file: int, worker: str, buffer: Buffer, writer: threading.Thread) -> N
         for record in records:
             kind, _at, *rest = unpack(record) if len(record) < _MOST_SIGN else (None, None)
             if kind == LOST:
-                buffer.drop(rest[0])
+                buffer.drop(int(rest[0] or 0))
             elif kind == END:
                 ended = True
             else:

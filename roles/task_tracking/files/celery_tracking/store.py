@@ -80,7 +80,7 @@ class Store:
         row = {**worker, "last_heartbeat": self._time(worker["last_heartbeat"])}
         born = row.pop("started_at", None)
         this = table.c.worker_name == row["worker_name"]
-        is_new = sa.literal(False)
+        is_new: Any = sa.literal(False)
         if born is not None:
             # An application's own table may keep no fractions.
             is_new = sa.or_(table.c.started_at.is_(None), table.c.started_at < self._time(born - 1))
