@@ -36,6 +36,7 @@ _FIRST_SIZE = 10_000
 _SMALLEST_SIZE = 50
 _LARGEST_SIZE = 250_000
 _GROWTH = 5.0
+_SHUT_OUT = 3  # batches in a row that reach no row: then others hold the table, and so they would the rest
 
 #: Why a run ended that has nothing left to do.
 DRAINED = ("drained", "no matching row remains")
@@ -134,6 +135,7 @@ class Walker:
         self._gatekeeper = gatekeeper
         self._size = float(min(limits.batch_size or _FIRST_SIZE, _FIRST_SIZE))
         self._passed_over: list[tuple[Any, Change]] = []
+        self._shut_out = 0  #: batches in a row that reached no row
         self.locked_out = False  #: rows were left because other sessions held them
 
     def walk(self, axis: Axis, condition: Any, change: Change) -> None:
@@ -196,17 +198,28 @@ class Walker:
     def _batch(self, condition: Any, change: Change) -> None:
         try:
             self._transact(condition, change, around_locks=False)
+            self._shut_out = 0
         except LockTimeoutError:
             self._halve()  # a smaller one meets fewer of them
+            self._passed_over.append((condition, change))
             if can_skip_locked(self._database):
                 self._go_around_locks(condition, change)
-            self._passed_over.append((condition, change))
+            elif self._database.kind == "sqlite":
+                self._count_shut_out()  # there, whoever writes holds all tables
 
     def _go_around_locks(self, condition: Any, change: Change) -> None:
         try:
             self._transact(condition, change, around_locks=True)
+            self._shut_out = 0
         except LockTimeoutError:
-            pass  # rows of another table are held, such as children: the sweep tries once more
+            # Rows of another table are held, such as children: the sweep tries once more. Or it is the whole table.
+            self._count_shut_out()
+
+    def _count_shut_out(self) -> None:
+        self._shut_out += 1
+        if self._shut_out == _SHUT_OUT:
+            self.locked_out = True
+            self.progress.stop("gate", f"other sessions hold the table: {_SHUT_OUT} batches in a row reached no row")
 
     def _transact(self, condition: Any, change: Change, around_locks: bool) -> None:
         attempts: list[int] = []

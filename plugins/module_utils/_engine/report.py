@@ -35,6 +35,8 @@ def zombie_report(results: Sequence[ZombieResult]) -> Lines:
                     f"    {record_words(one.unwritable)} left as they are: their result is in an "
                     "encoding that cannot be written here"
                 )
+        if result.left:
+            lines.append(f"  {record_words(result.left)} left: other sessions hold them, or their task has gone on")
         if result.examined:
             verdicts = Counter(one.verdict for one in result.examined)
             words = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(verdicts.items()))

@@ -82,6 +82,11 @@ class ZombieResult:
         return sum(one.unwritable for one in self.rules)
 
     @property
+    def left(self) -> int:
+        """How many rows could be written, and were not: their task went on, or other sessions hold them."""
+        return 0 if self.check else self.matched - self.unwritable - self.ended
+
+    @property
     def changed(self) -> bool:
         return self.matched > self.unwritable if self.check else self.ended > 0
 

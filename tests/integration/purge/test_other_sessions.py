@@ -50,6 +50,28 @@ def test_a_locked_row_is_gone_around_and_taken_next_time(request: pytest.Fixture
     assert (done["deleted"], done["stopped"]) == (2, "drained")
 
 
+@contextlib.contextmanager
+def _locking_the_table(database: Database) -> Iterator[None]:
+    """Another session that holds the whole table, as a migration does."""
+    lock = {
+        "postgresql": f"LOCK TABLE {TASK_RESULT} IN EXCLUSIVE MODE",
+        "mariadb": f"LOCK TABLES {TASK_RESULT} READ",
+        "sqlite": f"UPDATE {TASK_RESULT} SET status = status",
+    }[database.kind]
+    with _holding(database, lock):
+        yield
+
+
+def test_a_table_that_others_hold_ends_the_run_soon(results: Database) -> None:
+    fill(results, TASK_RESULT, [task_results(3_000, days=10)])
+    with _locking_the_table(results):
+        done = purge(results, batch_size=50)
+        assert (done["deleted"], done["stopped"], done["remaining"]) == (0, "gate", 3_000)
+        assert "other sessions hold the table" in done["stopped_reason"]
+        assert done["duration_seconds"] < 15  # sixty batches would each have waited
+    assert purge(results)["deleted"] == 3_000
+
+
 def test_a_writer_on_sqlite_is_waited_for(sqlite_database: Database) -> None:
     create_django_celery_results(sqlite_database)
     fill(sqlite_database, TASK_RESULT, [task_results(20, days=10)])

@@ -336,3 +336,29 @@ def test_how_long_it_waits_for_a_row_can_be_said(postgresql_database: Database, 
         hasty = fork_module("zombie_fail", {**arguments, "lock_timeout": "1s"})
         assert (hasty["matched"], hasty["ended"]) == (1, 0)
     engine.dispose()
+
+
+def _many_running(database: Database) -> None:
+    create_processing_tasks(database)
+    running = {"status": "RUNNING", "created_at": Ago(90 * DAY, 2 * DAY), "started_at": Ago(90 * DAY, 2 * DAY)}
+    fill(database, "processing_tasks", [Rows(30_000, {"task_type": "DOWNLOAD", **running})])
+
+
+@pytest.mark.parametrize("database_server", ["postgresql", "mariadb"], indirect=True)
+def test_a_table_that_others_hold_is_left_soon(make_database: MakeDatabase, fork_module: RunModule) -> None:
+    database = make_database(_many_running)
+    args = {"database_url": database.url, **TASKS, "lock_timeout": "1s"}
+    lock = {
+        "postgresql": "LOCK TABLE processing_tasks IN EXCLUSIVE MODE",
+        "mariadb": "LOCK TABLES processing_tasks READ",
+    }
+    engine = database.engine()
+    began = time.monotonic()
+    with engine.connect() as other, other.begin():
+        other.execute(sa.text(lock[database.kind]))
+        done = fork_module("zombie_fail", args)
+        assert (done["changed"], done.get("matched"), done.get("ended")) == (False, 30_000, 0), done
+        assert any("30,000 records left" in line for line in done["report"])
+        assert time.monotonic() - began < 30
+    engine.dispose()
+    assert fork_module("zombie_fail", args)["ended"] == 30_000
