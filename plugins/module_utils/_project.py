@@ -44,7 +44,8 @@ def run_plan(own: Specification, work: Callable[[Specification, Project], Specif
     """Run a module that looks at a project and says what to add to it; it changes nothing in any mode."""
     module = AnsibleModule(argument_spec={**_PLAN, **own}, supports_check_mode=True)
     try:
-        result = work(module.params, Project(module.params["compose"]))
+        project = Project(module.params["compose"])
+        result = work(module.params, project)
     except CleanupError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
+    module.exit_json(changed=False, project=project.name, **result)

@@ -83,6 +83,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+project:
+  description: The name of the Compose project. V(none) where it was not found, or O(compose) is not given.
+  returned: success
+  type: str
+  sample: shop
 services:
   description:
     - The containers of the Compose project, running or not. Empty where O(compose) is not given.
@@ -191,6 +196,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._module import new
 def as_result(found: Survey) -> dict[str, Any]:
     known = found.configuration
     return {
+        "project": found.project,
         "services": [asdict(service) for service in found.services],
         "database": {"kind": found.kind, "name": found.name, "version": found.version},
         "profiles": [{"profile": one.profile.name, "table": one.profile.table} for one in found.tables],

@@ -85,6 +85,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+project:
+  description: The name of the Compose project.
+  returned: success
+  type: str
+  sample: shop
 services:
   description: What the override file has to say.
   returned: success

@@ -57,6 +57,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+project:
+  description: The name of the Compose project.
+  returned: success
+  type: str
+  sample: shop
 services:
   description: What to give to C(services) of M(fleetops.celery.compose_override).
   returned: success

@@ -82,6 +82,10 @@ class Project:
         self._database_service = compose.get("database_service")
         self._app_service = compose.get("app_service")
 
+    @property
+    def name(self) -> str:
+        return self.containers[0].project
+
     def database_url(self, *, inside: bool = False) -> str:
         """Return the URL of the project's database, with its password.
 

@@ -37,11 +37,12 @@ from .records import find_profiles, known_table
 
 @dataclass
 class Survey:
-    """What was found. ``kind``, ``name`` and ``version`` are the database's.
+    """What was found. ``project`` is its name; ``kind``, ``name`` and ``version`` are the database's.
 
     ``maintenance``: the tasks of the role beat_schedule that its sidecar or enabled periodic tasks run.
     """
 
+    project: str | None = None
     services: list[Service] = field(default_factory=list)
     kind: str | None = None
     name: str | None = None
@@ -60,7 +61,7 @@ def survey_project(project: Project, worker_service: str | None = None, beat_ser
     :param worker_service: the service that is the worker, where its command does not tell
     :param beat_service: the same for beat
     """
-    found = Survey()
+    found = Survey(project=project.name)
     processes = celery_processes(project.containers, worker_service, beat_service)
     found.services = list_services(project.containers, processes)
     found.maintenance = sidecar_tasks(project.containers)

@@ -165,7 +165,7 @@ def test_a_run_whose_connection_is_opened_again_has_the_lock_again(
 
 def test_a_lock_is_given_back_before_the_connection_ends(rows: Database) -> None:
     with Opened(rows.url) as first, Opened(rows.url) as second:
-        for _ in range(2):
+        for _time in range(2):
             with table_lock(first, TASK_RESULT):
                 with table_lock(first, "processing_tasks"):
                     pass

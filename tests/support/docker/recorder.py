@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -29,9 +30,9 @@ class DockerRecorder:
         return {"PATH": f"{self.path.parent}{os.pathsep}{os.environ['PATH']}"}
 
     def calls(self) -> list[str]:
-        """What was asked since the last time, in order: the arguments of each call."""
+        """What was asked since the last time, in order: the arguments of each call, but for the project's name."""
         if not self._record.exists():
             return []
         lines = self._record.read_text(encoding="utf-8").splitlines()
         self._record.unlink()
-        return lines
+        return [re.sub(r"^compose --project-name \S+", "compose", line) for line in lines]
