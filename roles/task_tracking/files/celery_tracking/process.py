@@ -27,8 +27,8 @@ _MOST_SIGN = 32  # bytes of a record that is meant for this process; all of a ta
 # A reader that waits in the pipe is woken by every write, which costs the task more than writing. So it comes by, often
 # enough for the pipe never to be full: it holds a megabyte.
 _READ_INTERVAL = 0.04
-# The worker's tasks come first. Where they take all there is of the machine, the writer must still keep up with them.
-_NICE = 5
+# The worker's tasks come first. What the writer has not done beside them, it does at the worker's end.
+_NICE = 10
 
 
 def main() -> None:
