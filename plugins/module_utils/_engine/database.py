@@ -175,14 +175,18 @@ class Database:
 
     @contextmanager
     def keeping(self, begin: Callable[[Any], None], end: Callable[[Any], None]) -> Iterator[None]:
-        """Do *begin* now and with each connection that is opened again, and *end* after the block."""
+        """Do *begin* now and with each connection that is opened again, and *end* after the block.
+
+        Behind a pooler neither is done: what is done in one session, the next transaction may find in none.
+        """
+        self._connection  # noqa: B018 (opens it, and knows then)
+        if self.pooled:
+            yield
+            return
+        with self.transaction() as connection:
+            begin(connection)
         self._beginnings.append(begin)
         try:
-            if self._open is None:
-                self._connection  # noqa: B018 (opens it, and does it)
-            else:
-                with self.transaction() as connection:
-                    begin(connection)
             yield
         finally:
             self._beginnings.remove(begin)

@@ -38,14 +38,10 @@ def table_lock(database: Database, table: str) -> Iterator[None]:
     take, give_back, holder = (sa.text(one).bindparams(key=key) for one in _STATEMENTS[database.kind])
 
     def begin(connection: Any) -> None:
-        if not database.pooled and not connection.execute(take).scalar():
+        if not connection.execute(take).scalar():
             raise _busy(database, table, connection.execute(holder).scalar())
 
-    def end(connection: Any) -> None:
-        if not database.pooled:
-            connection.execute(give_back)
-
-    with database.keeping(begin, end):
+    with database.keeping(begin, lambda connection: connection.execute(give_back)):
         yield
 
 
