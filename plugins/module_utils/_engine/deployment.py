@@ -28,7 +28,7 @@ from .examine_project import (
 )
 from .examine_tables import examine_table
 from .findings import Finding, error, warning
-from .maintenance_schedule import PACKAGE
+from .maintenance_schedule import is_maintenance
 from .maintenance_services import sidecar_tasks
 from .policy import TablePolicy
 from .profiles import PROFILES, find_profile
@@ -129,5 +129,5 @@ def _add_schedule(found: Survey, database: Database) -> None:
     tasks = {task.name: task for task in beat.tasks()}
     found.periodic_tasks = len(tasks)
     found.builtin_enabled = tasks[NAME].enabled if NAME in tasks else None
-    found.maintenance |= {one.task for one in tasks.values() if one.enabled and one.task.startswith(f"{PACKAGE}.")}
+    found.maintenance |= {one.task for one in tasks.values() if one.enabled and is_maintenance(one.task)}
     found.findings += examine_schedule(tasks, beat.now(), found.configuration)

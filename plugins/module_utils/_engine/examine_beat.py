@@ -14,7 +14,7 @@ from .beat import PeriodicTask
 from .builtin_cleanup import NAME
 from .crontab import previous_due
 from .findings import Finding, error, warning
-from .maintenance_schedule import PACKAGE
+from .maintenance_schedule import is_maintenance
 
 _GRACE = timedelta(minutes=10)
 
@@ -80,7 +80,7 @@ def _due(task: PeriodicTask, known: datetime, before: datetime) -> datetime | No
 def _unknown(tasks: list[PeriodicTask], configuration: Configuration) -> Iterator[Finding]:
     for task in tasks:
         # Those of the role beat_schedule are known to the workers, which need not be who was asked.
-        if task.task not in configuration.tasks and not task.task.startswith(f"{PACKAGE}."):
+        if task.task not in configuration.tasks and not is_maintenance(task.task):
             yield warning(
                 "periodic_task_unknown",
                 f"The periodic task {task.name} runs {task.task}, which the application does not have.",

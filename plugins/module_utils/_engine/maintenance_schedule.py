@@ -22,8 +22,7 @@ TASKS = (
     "close_abandoned_sessions",
     "get_cleanup_statistics",
 )
-#: Of the tasks: what their names begin with.
-PACKAGE = "celery_maintenance"
+_PACKAGE = "celery_maintenance"
 _HIGHEST_PRIORITY = 10  # the sidecar's queue has no more, and few brokers do
 # What every broker takes.
 _QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
@@ -73,14 +72,19 @@ def parse_schedule(
     return Schedule(read, check_timezone(timezone), queue or None, priority)
 
 
+def is_maintenance(task: str) -> bool:
+    """Whether *task*, by its full name, is one of the package's."""
+    return task.startswith(f"{_PACKAGE}.")
+
+
 def _entry(entry: Mapping[str, Any]) -> Entry:
     name, task = entry["name"], entry["task"]
     if not name.strip() or len(name) > 200:
         raise UsageError("name: an entry's name must have from 1 to 200 characters.")
-    if task.removeprefix(f"{PACKAGE}.") not in TASKS:
+    if task.removeprefix(f"{_PACKAGE}.") not in TASKS:
         raise UsageError(f"{name}: there is no maintenance task {task!r}; there are {', '.join(TASKS)}.")
     try:
         parse_crontab(entry["crontab"])
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    return Entry(name, f"{PACKAGE}.{task.removeprefix(f'{PACKAGE}.')}", entry["crontab"], entry.get("kwargs") or {})
+    return Entry(name, f"{_PACKAGE}.{task.removeprefix(f'{_PACKAGE}.')}", entry["crontab"], entry.get("kwargs") or {})
