@@ -53,16 +53,23 @@ def _arguments(kind: str, url: Any) -> dict[str, Any]:
 def _configure(engine: sa.engine.Engine, kind: str) -> None:
     if kind == "postgresql":
         # With each transaction: a pooler may give the session to the application after it, which must find nothing set.
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_OF_A_TRANSACTION))
+        from celery_maintenance.engine.postgresql_settings import set_for_a_transaction
+
+        sa.event.listen(
+            engine, "begin", lambda connection: set_for_a_transaction(connection, _OF_A_TRANSACTION, read_only=False)
+        )
     else:
         sa.event.listen(engine, "connect", lambda connection, _record: _set(connection, _OF_A_SESSION[kind]))
 
 
 # A commit that a crash takes back costs some records of the last moment, and no task.
-_OF_A_TRANSACTION = (
-    "SET LOCAL timezone TO 'UTC'; SET LOCAL synchronous_commit TO off; SET LOCAL lock_timeout TO '5s'; "
-    f"SET LOCAL statement_timeout TO '{ANSWER_SECONDS}s'; SET LOCAL jit TO off"
-)
+_OF_A_TRANSACTION = {
+    "timezone": "UTC",
+    "synchronous_commit": "off",
+    "lock_timeout": "5s",
+    "statement_timeout": f"{ANSWER_SECONDS}s",
+    "jit": "off",
+}
 _OF_A_SESSION = {
     "mysql": (
         "SET time_zone = '+00:00', innodb_lock_wait_timeout = 5",
