@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 
 from .buffer import Buffer
+from .patience import wait_while_it_moves
 
 _log = logging.getLogger("celery_tracking")
 
@@ -27,17 +27,14 @@ LOST = "%d records of tracked tasks are lost: the database did not take them in 
 def finish(buffer: Buffer, writer: threading.Thread) -> None:
     """Close the buffer and wait until its writer has written everything, or gets no further."""
     buffer.close()
-    began = moved = time.monotonic()
-    before = buffer.unwritten
-    while writer.is_alive():
+
+    def ended() -> bool:
         writer.join(_LOOK)
-        now, left = time.monotonic(), buffer.unwritten
-        if left < before:
-            before, moved = left, now
-        if now - moved > STILL_SECONDS or now - began > MOST_SECONDS:
-            buffer.give_up()
-            writer.join(_LAST_WORDS)
-            break
+        return not writer.is_alive()
+
+    if not wait_while_it_moves(ended, lambda: buffer.unwritten, STILL_SECONDS, MOST_SECONDS):
+        buffer.give_up()
+        writer.join(_LAST_WORDS)
     # A writer that has come to its end has said so itself.
     if lost := buffer.unwritten + buffer.take_dropped():
         _log.error(LOST, lost)

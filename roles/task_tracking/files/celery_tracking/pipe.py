@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterator
 from struct import Struct
 
+from .patience import wait_while_it_moves
 from .records import LOST, pack
 
 _log = logging.getLogger("celery_tracking")
@@ -70,16 +71,15 @@ class PipeWriter:
 
     def close(self) -> None:
         """Let what waits get through, as long as it moves forward."""
-        began = moved = time.monotonic()
-        before = self._waiting_bytes
-        while not self._push():
-            now, left = time.monotonic(), self._waiting_bytes
-            if left < before:
-                before, moved = left, now
-            if now - moved > _STILL_SECONDS or now - began > _MOST_SECONDS:
-                self._drop_waiting()
-                return
+
+        def through() -> bool:
+            if self._push():
+                return True
             time.sleep(0.02)
+            return False
+
+        if not wait_while_it_moves(through, lambda: self._waiting_bytes, _STILL_SECONDS, _MOST_SECONDS):
+            self._drop_waiting()
 
     def _drop_waiting(self) -> None:
         with self._lock:
