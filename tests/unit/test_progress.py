@@ -17,6 +17,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._progress_file imp
     progress_file,
 )
 from ansible_collections.fleetops.celery.plugins.plugin_utils._progress_monitor import Monitor, read_pace
+from support.waiting import wait_until
 
 FILE = "[250, 1.5, 1000, true, null]"
 
@@ -148,6 +149,7 @@ def test_a_monitor_that_fails_is_silent(
 
     monitor = Monitor(lambda: read, "shop", Rhythm(0.01, 0))
     monitor.start()
-    time.sleep(0.1)
+    wait_until(lambda: looked)
+    time.sleep(0.05)  # it does not look again
     monitor.finish()
     assert (len(looked), *capsys.readouterr()) == (1, said, "")

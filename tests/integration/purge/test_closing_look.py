@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -36,14 +35,16 @@ def on_postgresql(postgresql_database: Database) -> Database:
 
 def test_old_rows_that_come_behind_the_walk_go_too(results: Database) -> None:
     fill(results, TASK_RESULT, [task_results(400, days=10)])
-    outcome: list[dict[str, Any]] = []
-    running = threading.Thread(target=lambda: outcome.append(purge(results, batch_size=20, pause=0.05, lock_timeout=5)))
-    running.start()
-    while results.count(TASK_RESULT) > 300:
-        pass
-    fill(results, TASK_RESULT, [task_results(7, days=30)])
-    running.join()
-    assert (outcome[0]["deleted"], outcome[0]["stopped"]) == (407, "drained")
+    came: list[int] = []
+
+    def watch(pace: Any) -> None:
+        if pace.done >= 100 and not came:
+            came.append(pace.done)
+            fill(results, TASK_RESULT, [task_results(7, days=30)])
+
+    done = purge(results, batch_size=20, watch=watch)
+    assert came[0] < 400
+    assert (done["deleted"], done["stopped"]) == (407, "drained")
     assert results.count(TASK_RESULT) == 0
 
 

@@ -18,6 +18,7 @@ from support.running import ModuleRun
 from support.servers import Database
 from support.tables import Ago, Rows, create_django_celery_results, fill
 from support.tables.rows import CHORD_COUNTER, DAY, GROUP_RESULT, TASK_RESULT, group_results, task_results
+from support.waiting import time_passes
 
 RECORDS, GROUPS, ORPHANS = 20, 60, 5
 
@@ -85,7 +86,8 @@ def test_a_limit_that_is_met_with_the_last_of_them_stops_nothing(rows: Database)
 
 
 def test_a_time_budget_ends_amid_them(rows: Database) -> None:
-    done = purge(rows, time_budget="1s", batch_size=5, pause=0.15)
+    used_up = time_passes(until=3, after=ORPHANS + RECORDS + 5)
+    done = purge(rows, time_budget="3s", batch_size=5, watch=used_up)
     assert (done["deleted"], done["stopped"]) == (RECORDS, "time_budget")
     groups = _related(done)[GROUP_RESULT]
     assert 0 < groups[1] < groups[0] == GROUPS

@@ -26,7 +26,7 @@ from support.servers import Database, PostgreSQL
 from support.servers.replica import Replica
 from support.tables import create_django_celery_results, dump, fill
 from support.tables.rows import TASK_RESULT, task_results
-from support.waiting import wait_until
+from support.waiting import someone_waits, wait_until
 
 ROWS = 40
 
@@ -55,18 +55,20 @@ def replicated() -> Iterator[tuple[PostgreSQL, Replica]]:
 
 
 @contextlib.contextmanager
-def _purging(database: Database, **gates: Any) -> Iterator[list[dict[str, Any]]]:
-    """A purge that runs meanwhile; its outcome is there afterwards."""
+def _held_up(database: Database, **gates: Any) -> Iterator[list[dict[str, Any]]]:
+    """A purge that waits for its gates meanwhile; its outcome is there afterwards."""
     outcome: list[dict[str, Any]] = []
-    running = threading.Thread(target=lambda: outcome.append(purge(database, gates=gates)))
+    paces: list[Pace] = []
+    running = threading.Thread(target=lambda: outcome.append(purge(database, gates=gates, watch=paces.append)))
     running.start()
+    wait_until(lambda: any(pace.held_by for pace in paces))
     yield outcome
     running.join()
 
 
 def test_a_condition_holds_a_purge_up_until_it_is_met(results: Database) -> None:
     results.execute("INSERT INTO busy VALUES (1)")
-    with _purging(results, condition="SELECT count(*) = 0 FROM busy") as outcome:
+    with _held_up(results, condition="SELECT count(*) = 0 FROM busy") as outcome:
         time.sleep(1.2)
         assert results.count(TASK_RESULT) == ROWS
         results.execute("DELETE FROM busy")
@@ -145,7 +147,7 @@ def test_a_migration_that_waits_for_the_table_goes_first(request: pytest.Fixture
         alter = f"ALTER TABLE {TASK_RESULT} ADD COLUMN extra INTEGER"
         migration = threading.Thread(target=lambda: database.execute(alter))
         migration.start()
-        time.sleep(0.5)
+        wait_until(lambda: someone_waits(database) or not migration.is_alive())
         # Even to read the table, the purge would have to queue behind the migration.
         with Opened(database.url) as opened:
             closed = Gatekeeper(opened, sa.table(TASK_RESULT), parse_gates({"lock_waiters": True})).closed()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from support.servers import Database
 from support.servers.base import open_engine
 from support.tables import create_django_celery_results, fill
 from support.tables.rows import TASK_RESULT, task_results
+from support.waiting import someone_waits, wait_until
 
 ROWS = 2000
 
@@ -37,7 +37,8 @@ def test_a_deadlock_is_lost_and_the_batch_tried_again(request: pytest.FixtureReq
         other.execute(sa.text(f"SELECT id FROM {TASK_RESULT} WHERE id = {middle} FOR UPDATE"))
         running = threading.Thread(target=lambda: outcome.append(purge(database, lock_timeout=20)))
         running.start()
-        time.sleep(1)  # by now the purge has one end, in whichever order, and waits for the middle
+        # By then the purge has one end, in whichever order.
+        wait_until(lambda: someone_waits(database) or not running.is_alive())
         other.execute(sa.text(f"UPDATE {TASK_RESULT} SET meta = 'y' WHERE id IN ({first}, {last})"))
     running.join()
     engine.dispose()

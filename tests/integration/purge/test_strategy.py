@@ -16,7 +16,7 @@ from support.running import ModuleRun
 from support.servers import Database
 from support.tables import create_celery_tables, create_django_celery_results, create_task_logs, fill
 from support.tables.rows import TASK_RESULT, task_results
-from support.waiting import wait_until
+from support.waiting import someone_waits, wait_until
 
 OLD, YOUNG = 50_000, 5_000
 EVERYTHING = [{"all": True}]
@@ -128,7 +128,7 @@ def test_a_row_in_a_status_that_came_before_the_lock_stays(results: Database) ->
         with results.begin() as connection:
             connection.execute(sa.text(f"UPDATE {TASK_RESULT} SET status = 'RETRY' WHERE id = 9"))
             holding.set()
-            wait_until(lambda: results.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            wait_until(lambda: someone_waits(results))
 
     holding = threading.Event()
     writer = threading.Thread(target=write)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +15,7 @@ from support.running import ModuleRun
 from support.servers import Database, PostgreSQL
 from support.servers.base import open_engine
 from support.tables import Ago, Rows, UniqueText, create_celery_tables, dump, fill
+from support.waiting import wait_until
 
 RunModule = Callable[..., ModuleRun]
 DAY = 86_400.0
@@ -213,10 +213,7 @@ def test_an_index_in_the_making_is_left_alone(records: Database, fork_module: Ru
     with ThreadPoolExecutor() as pool, engine.connect() as old:
         old.execute(sa.text("DELETE FROM celery_taskmeta WHERE id = 1"))
         building = pool.submit(build)
-        deadline = time.monotonic() + 30
-        while not records.execute(INVALID):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: records.execute(INVALID))
         done = fork_module("results_vacuum", _arguments(records))
         assert (done["changed"], done["steps"]) == (False, [])
         assert "in_the_making: left alone" in done["notes"][0]

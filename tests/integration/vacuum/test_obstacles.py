@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from support.running import ModuleRun
 from support.servers import Database, PostgreSQL
 from support.tables import bloat, create_processing_tasks, fill_processing_tasks
+from support.waiting import wait_until
 
 RunModule = Callable[..., ModuleRun]
 MakeDatabase = Callable[..., Database]
@@ -141,15 +142,13 @@ def test_nobody_s_rows_are_locked_away_while_others_wait(tasks: Database, fork_m
     with ThreadPoolExecutor() as pool, engine.connect() as writer:
         writer.execute(sa.text("UPDATE processing_tasks SET progress = 1 WHERE id = 1"))
         waiting = pool.submit(wait_for_the_table)
-        deadline = time.monotonic() + 30
         waiters = "SELECT pid FROM pg_locks WHERE relation = to_regclass('processing_tasks') AND NOT granted"
-        while not (found := tasks.execute(waiters)):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: tasks.execute(waiters))
+        ((waiter,),) = tasks.execute(waiters)
         for check in (True, False):
             refused = fork_module("results_vacuum", _arguments(tasks, **FULL), check=check)
             assert (refused["failed"], refused["changed"]) == (True, False)
-            assert f"Session {found[0][0]} waits for a lock of processing_tasks" in refused["msg"]
+            assert f"Session {waiter} waits for a lock of processing_tasks" in refused["msg"]
             assert "Run it again when no session waits." in refused["msg"]
         writer.rollback()
         waiting.result()
