@@ -22,7 +22,11 @@ class Draining:
 
     :param walker: this table's own
     :param change: deletes the rows of a batch
+
+    ``kept`` tells afterwards that rows match, and that nobody holds them, but that the server deletes none of them.
     """
+
+    kept = False
 
     def __init__(self, database: Database, table: Any, walker: Walker, change: Change) -> None:
         self._database = database
@@ -40,6 +44,7 @@ class Draining:
         return self._progress.changed - before, drained
 
     def _walk_until_drained(self, axes: tuple[Axis, ...], rest: Any) -> bool:
+        in_vain = 0  # walks, one after the other
         for round_number in range(_ROUNDS):
             # Asked again after the walk: rows that came to match behind it belong to this run
             # too, and only when none is left has it done what was asked.
@@ -49,9 +54,12 @@ class Draining:
             if (walked and self._undisturbed()) or not self._left(axes, rest):
                 return True
             self._begin()
+            before = self._progress.changed
             for axis in axes:
                 self._walker.walk(axis, rest, self._change)
             self._walker.sweep()
+            in_vain = in_vain + 1 if self._progress.changed == before else 0
+        self.kept = in_vain > 1 and not self._walker.locked_out
         return False
 
     def _begin(self) -> None:

@@ -19,7 +19,7 @@ from .clock import Clock
 from .database import Database
 from .deletion import Deletion
 from .draining import Draining
-from .errors import RefusedError, UsageError
+from .errors import DatabaseError, RefusedError, UsageError
 from .libraries import sa
 from .locked_rows import free_rows
 from .pointed_at import PointedAt
@@ -32,6 +32,7 @@ from .selection import Selection, select_rows
 from .sizes import table_size
 from .statuses import Statuses
 from .strategy import Strategy, choose_strategy
+from .wording import record_words
 
 if TYPE_CHECKING:
     from .archive import Archive, ArchivePlace
@@ -124,6 +125,7 @@ class _Purge:
         self._gatekeeper = self._keep_gates()
         self._walker = self._walker_of(record.table, self._children.count_batch)
         self._locked_out = False
+        self._kept = False
 
     @property
     def _conditions(self) -> list[Any]:
@@ -154,9 +156,9 @@ class _Purge:
                 left = self._count_left(counts)
                 after = self._after(before, by_status, left, sum(one.deleted for one in counts))
             beside = [one.count() for one in self._followers + self._orphans]
-        remaining = {self._record.name: left, **{one.table: one.matched - one.deleted for one in beside}}
-        if not check:
-            self._say_why(remaining)
+            remaining = {self._record.name: left, **{one.table: one.matched - one.deleted for one in beside}}
+            if not check:
+                self._say_why(remaining)
         self._note_missing_names(counts)
         return PurgeResult(
             table=self._record.name,
@@ -300,6 +302,7 @@ class _Purge:
         for selection, count in zip(self._selections, counts):
             number, count.drained = draining.drain(selection.axes, selection.rest)
             count.deleted += number
+            self._kept = self._kept or draining.kept
         self._locked_out = self._locked_out or self._walker.locked_out
         self._delete_beside(self._followers)
 
@@ -308,6 +311,7 @@ class _Purge:
             walker = self._walker_of(rows.table)
             rows.delete(walker, self._deletion)
             self._locked_out = self._locked_out or walker.locked_out
+            self._kept = self._kept or rows.kept
 
     def _delete_batch(self, connection: Any, condition: Any, around_locks: bool) -> int:
         self._children.begin_batch()
@@ -336,6 +340,11 @@ class _Purge:
             self._progress.stop(*DRAINED)  # a limit that was met with the last row stopped nothing
         elif not self._progress.ended_early:
             tables = " and ".join(name for name, number in left.items() if number)
+            if self._kept and not self._locked_out:
+                raise DatabaseError(
+                    f"The server keeps {record_words(remaining)} of {tables}, though they match and nobody holds them. "
+                    "See what stands against the deletion: a trigger, a rule, or a policy of row security."
+                )
             why = (
                 f"other sessions hold locks on rows of {tables} that match"
                 if self._locked_out

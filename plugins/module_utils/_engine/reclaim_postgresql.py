@@ -19,7 +19,7 @@ from .reclaim_plan import Plan, Request, Step, execute
 from .records import RecordTable
 from .repack import find_repack, plan_repack
 from .sizes import Size, regclass, table_size
-from .unfinished import clearing_up, drop_index, quoted, unfinished_indexes
+from .unfinished import clearing_up, drop_index, is_of_a_rebuild, quoted, unfinished_indexes
 
 _CONCURRENTLY = (12,)  # the first version that can rebuild an index beside its readers and writers
 
@@ -95,7 +95,13 @@ def _reindex(database: Database, record: RecordTable, request: Request, size: Si
         names = ", ".join(index.name for index in unfinished)
         found.notes.append(f"{names}: left alone, for session {busy[0]} may be building it just now")
     else:
-        found.steps += [_dropping(database, record.table, index) for index in unfinished]
+        found.steps += [_dropping(database, record.table, index) for index in unfinished if is_of_a_rebuild(index)]
+        found.notes += [
+            f"{index.name}: left alone, though it serves no query: a build of it failed. "
+            "Drop it, or finish it with REINDEX INDEX CONCURRENTLY"
+            for index in unfinished
+            if not is_of_a_rebuild(index)
+        ]
     found.steps += [_rebuilding(database, record.table, index) for index in bloated]
     if any(index.estimate for index in bloated):
         found.notes.append("what of an index is free is an estimate; the extension pgstattuple would measure it")

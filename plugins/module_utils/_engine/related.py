@@ -39,6 +39,7 @@ class RelatedRows:
         self._rest = rest
         self._drained = False
         self._deleted = 0
+        self.kept = False  #: by the server, though they match
 
     def delete(self, walker: Walker, deletion: Deletion) -> None:
         def change(connection: Any, condition: Any, around_locks: bool) -> int:
@@ -47,6 +48,7 @@ class RelatedRows:
 
         draining = Draining(self._database, self.table, walker, change)
         self._deleted, self._drained = draining.drain(self._axes, self._rest)
+        self.kept = draining.kept
 
     def count(self) -> RelatedCount:
         """Return how many rows have gone, and how many there were to go."""

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 from .database import Database
-from .errors import CleanupError, LockTimeoutError
+from .errors import CleanupError, DatabaseError, LockTimeoutError
 from .libraries import sa
 from .references import find_references
 from .rewrite import Hindered, Rewrite, plain, text
@@ -94,19 +94,29 @@ class RewriteBySwapping(Rewrite):
         return []
 
     def run(self, survivors: Survivors, everything: bool) -> list[int]:
-        new, old = self._named(_NEW), self._named(_OLD)
-        with self._database.transaction() as connection, self._alone(connection):
-            try:
-                connection.execute(text(f"CREATE TABLE {new} LIKE {self._table}"))
-                connection.execute(text(f"CREATE TABLE {old} (placeholder INT)"))
-                with self._locked(connection, self._table, new, old):
-                    deleted = self._fill(connection, survivors, everything)
-                    self._swap(connection)
-            except BaseException:
-                with suppress(sa.exc.SQLAlchemyError):
-                    self._drop(connection, *self._left(connection))
+        deleted: list[int] = []
+        try:
+            with self._database.transaction() as connection, self._alone(connection):
+                deleted = self._replace(connection, survivors, everything)
+                self._drop(connection, *self._left(connection))
+        except DatabaseError:
+            if not deleted:
                 raise
-            self._drop(connection, *self._left(connection))
+            # The rows have gone. What was their table is left for the next run's tidy.
+        return deleted
+
+    def _replace(self, connection: Any, survivors: Survivors, everything: bool) -> list[int]:
+        new, old = self._named(_NEW), self._named(_OLD)
+        try:
+            connection.execute(text(f"CREATE TABLE {new} LIKE {self._table}"))
+            connection.execute(text(f"CREATE TABLE {old} (placeholder INT)"))
+            with self._locked(connection, self._table, new, old):
+                deleted = self._fill(connection, survivors, everything)
+                self._swap(connection)
+        except BaseException:
+            with suppress(sa.exc.SQLAlchemyError):
+                self._drop(connection, *self._left(connection))
+            raise
         return deleted
 
     def _fill(self, connection: Any, survivors: Survivors, everything: bool) -> list[int]:

@@ -121,6 +121,9 @@ class RewriteInPlace(Rewrite):
                 "AND NOT i.indisclustered AND c.reltablespace = 0 AND (k.oid IS NULL OR k.contype IN ('p', 'u')) "
                 "AND obj_description(i.indexrelid, 'pg_class') IS NULL "
                 "AND obj_description(k.oid, 'pg_constraint') IS NULL "
+                # A view that groups by a primary key needs that very constraint; the index is a part of it itself.
+                "AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refclassid = 'pg_constraint'::regclass "
+                "AND d.refobjid = k.oid AND d.deptype <> 'i') "
                 "AND (k.oid IS NOT NULL OR NOT EXISTS "
                 "(SELECT FROM pg_depend AS d WHERE d.refobjid = i.indexrelid)) "
                 "ORDER BY k.contype NULLS LAST, c.relname"

@@ -13,7 +13,7 @@ from typing import Any
 from .batches import Limits
 from .census import Census
 from .database import Database
-from .errors import LockTimeoutError, StatementTimeoutError
+from .errors import ConnectionLostError, DatabaseError, LockTimeoutError, StatementTimeoutError
 from .estimates import estimate_matching
 from .records import RecordTable
 from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Hindered, rewrite_of
@@ -68,6 +68,10 @@ class Rewriting(Strategy):
             why = "it would have locked others out for too long"
         except Hindered as hindered:
             why = str(hindered)
+        except ConnectionLostError:
+            raise
+        except DatabaseError as error:
+            why = f"the server refused: {error}"  # a full disk, say; nothing was changed
         self.name, self.reason = "batches", why
         return []
 

@@ -31,18 +31,24 @@ def table_lock(database: Database, table: str) -> Iterator[None]:
         with _file_lock(database, table):
             yield
         return
-    digest = hashlib.sha256(f"fleetops.celery {database.database} {table}".encode()).digest()
-    key: Any = f"fleetops.celery {digest.hex()[:40]}"  # a name has at most 64 characters
-    if database.kind == "postgresql":
-        key = int.from_bytes(digest[:8], "big", signed=True)
-    take, give_back, holder = (sa.text(one).bindparams(key=key) for one in _STATEMENTS[database.kind])
+    take, give_back, holder = (sa.text(one) for one in _STATEMENTS[database.kind])
 
     def begin(connection: Any) -> None:
-        if not connection.execute(take).scalar():
-            raise _busy(database, table, connection.execute(holder).scalar())
+        key = _key(connection.dialect, table)
+        if not connection.execute(take, key).scalar():
+            raise _busy(database, table, connection.execute(holder, key).scalar())
 
-    with database.keeping(begin, lambda connection: connection.execute(give_back)):
+    with database.keeping(begin, lambda connection: connection.execute(give_back, _key(connection.dialect, table))):
         yield
+
+
+def _key(dialect: Any, table: str) -> dict[str, Any]:
+    """Return by what the server knows the lock of *table*, with or without the schema that it has by default."""
+    schema, _dot, name = table.rpartition(".")
+    digest = hashlib.sha256(f"fleetops.celery {schema or dialect.default_schema_name}.{name}".encode()).digest()
+    if dialect.name == "postgresql":
+        return {"key": int.from_bytes(digest[:8], "big", signed=True)}
+    return {"key": f"fleetops.celery {digest.hex()[:40]}"}  # a name has at most 64 characters
 
 
 #: How to take a lock, to give it back, and to learn who has it.
@@ -71,7 +77,7 @@ def _file_lock(database: Database, table: str) -> Iterator[None]:
     """SQLite has no locks by name: a file beside the database stands for one, while the run is at work."""
     with database.transaction():
         pass  # a database that is not there is told of first
-    path = f"{database.database}.{table.replace('/', '%2F')}.lock"
+    path = f"{database.database}.{table.removeprefix('main.').replace('/', '%2F')}.lock"
     try:
         handle = _locked(path, database.database)
     except BlockingIOError:

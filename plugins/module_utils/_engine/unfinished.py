@@ -9,6 +9,7 @@ Such an index serves nobody, is written by everybody, and a second try under its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,12 @@ def unfinished_indexes(database: Database, table: Any) -> list[Index]:
     with database.transaction() as connection:
         indexes = list_indexes(connection, table.name, table.schema)
     return [index for index in indexes if not index.valid]
+
+
+def is_of_a_rebuild(index: Index) -> bool:
+    """Whether REINDEX CONCURRENTLY has made *index*, and not somebody who may still want it."""
+    # https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY
+    return re.search(r"_cc(new|old)\d*$", index.name) is not None
 
 
 def drop_index(database: Database, table: Any, index: Index) -> str:

@@ -31,6 +31,7 @@ from support.tables.rows import DAY, TASK_RESULT, processing_rows, task_results
 from support.waiting import wait_until
 
 RunModule = Callable[..., ModuleRun]
+_DEFAULT_SCHEMA = {"postgresql": "public", "sqlite": "main"}
 
 
 def _rows(database: Database) -> None:
@@ -173,6 +174,11 @@ def test_a_lock_is_given_back_before_the_connection_ends(rows: Database) -> None
                     pass
                 with table_lock(second, "processing_tasks"):
                     pass
+            qualified = f"{_DEFAULT_SCHEMA.get(rows.kind, rows.name)}.{TASK_RESULT}"
+            with table_lock(first, TASK_RESULT), pytest.raises(TableBusyError), table_lock(second, qualified):
+                pass
+            with table_lock(first, f"other.{TASK_RESULT}"), table_lock(second, qualified):
+                pass
     if rows.kind == "sqlite":
         assert list(Path(str(sa.make_url(rows.url).database)).parent.glob("*.lock")) == []
 

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import DatabaseError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import reflect
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.stillness import Stillness
 from support.engine import purge
+from support.running import ModuleRun
 from support.servers import Database
 from support.tables import create_django_celery_results, fill
-from support.tables.rows import TASK_RESULT, task_results
+from support.tables.rows import GROUP_RESULT, TASK_RESULT, group_results, task_results
 
 _TOUCH = f"UPDATE {TASK_RESULT} SET status = status WHERE id = 1"
 
@@ -48,13 +50,31 @@ def test_old_rows_that_come_behind_the_walk_go_too(results: Database) -> None:
     assert results.count(TASK_RESULT) == 0
 
 
-def test_rows_that_a_trigger_keeps_are_not_called_deleted(on_postgresql: Database) -> None:
-    on_postgresql.execute("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
-    on_postgresql.execute(
-        f"CREATE TRIGGER keep BEFORE DELETE ON {TASK_RESULT} FOR EACH ROW WHEN (OLD.id = 4) EXECUTE FUNCTION keep()"
+def test_rows_that_a_trigger_keeps_are_no_success(
+    on_postgresql: Database, fork_module: Callable[..., ModuleRun]
+) -> None:
+    _keep(on_postgresql, TASK_RESULT, "OLD.id = 4")
+    done = fork_module("results_purge", {"database_url": on_postgresql.url})
+    assert (done["failed"], done["changed"], on_postgresql.count(TASK_RESULT)) == (True, True, 1)
+    assert f"The server keeps 1 record of {TASK_RESULT}" in done["msg"]
+    assert "19 rows were deleted and committed" in done["msg"]
+    again = fork_module("results_purge", {"database_url": on_postgresql.url})
+    assert (again["failed"], again["changed"]) == (True, False)
+
+
+def test_groups_that_a_trigger_keeps_are_no_success(on_postgresql: Database) -> None:
+    fill(on_postgresql, GROUP_RESULT, [group_results(3, days=10)])
+    _keep(on_postgresql, GROUP_RESULT, "OLD.id > 1")
+    with pytest.raises(DatabaseError, match=f"keeps 2 records of {GROUP_RESULT}"):
+        purge(on_postgresql)
+    assert on_postgresql.count(TASK_RESULT) == 0
+
+
+def _keep(database: Database, table: str, condition: str) -> None:
+    database.execute("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    database.execute(
+        f"CREATE TRIGGER keep BEFORE DELETE ON {table} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION keep()"
     )
-    done = purge(on_postgresql)
-    assert (done["deleted"], done["stopped"], done["remaining"]) == (19, "gate", 1)
 
 
 def test_stillness_is_broken_by_any_write_and_by_nothing_else(on_postgresql: Database) -> None:

@@ -109,6 +109,23 @@ def test_it_falls_back_to_batches_and_says_why(results: Database, prepare: str, 
     assert done["deleted"] > YOUNG
 
 
+def test_a_view_that_needs_the_primary_key_keeps_it(results: Database) -> None:
+    results.execute(f"CREATE VIEW grouped AS SELECT id, task_id FROM {TASK_RESULT} GROUP BY id")
+    done = purge(results, exclusive_lock=30)
+    assert (done["strategy"], done["stopped"]) == ("rewrite", "drained")
+    assert results.scalar("SELECT count(*) FROM grouped") == YOUNG
+
+
+def test_what_the_server_refuses_is_done_in_batches(results: Database) -> None:
+    fussy = "CREATE OR REPLACE FUNCTION fussy(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN {0}; END'"
+    results.execute(fussy.format("RETURN $1"))
+    results.execute(f"CREATE INDEX by_fussy ON {TASK_RESULT} (fussy(task_id))")
+    results.execute(fussy.format("RAISE EXCEPTION ''not today''"))
+    done = purge(results, exclusive_lock=30)
+    assert (done["strategy"], done["stopped"], results.count(TASK_RESULT)) == ("batches", "drained", YOUNG)
+    assert "not today" in done["strategy_reason"]
+
+
 def test_old_rows_that_are_unfinished_or_not_dated_stay(results: Database) -> None:
     nullable = ", ".join(f"ALTER {name} DROP NOT NULL" for name in ("date_done", "date_created", "status"))
     results.execute(f"ALTER TABLE {TASK_RESULT} {nullable}")

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from support.archives import end_sessions
 from support.engine import by_rule, purge
 from support.running.collection import clean_environment, link_checkout
 from support.servers import Database
@@ -161,6 +162,26 @@ def test_no_write_is_lost_beside_it(results: Database) -> None:
     assert (done["strategy"], done["deleted"]) == ("rewrite", OLD + 7)
     found = [row[0] for row in results.execute(f"SELECT id FROM {TASK_RESULT} WHERE task_id LIKE 'beside-%'")]
     assert sorted(found) == sorted(written)
+
+
+def test_who_loses_the_connection_with_the_last_step_has_done_it(results: Database) -> None:
+    dropped: list[str] = []
+
+    def end(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith(f"DROP TABLE {COPIES[1]}"):
+            dropped.append(statement)
+            if len(dropped) == 2:
+                end_sessions(results)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", end)
+    try:
+        done = purge(results, exclusive_lock=30)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", end)
+    assert (done["strategy"], done["deleted"], done["changed"]) == ("rewrite", OLD + 7, True)
+    assert (results.count(TASK_RESULT), _tables(results)) == (YOUNG, [COPIES[1]])
+    purge(results, exclusive_lock=30)
+    assert _tables(results) == []
 
 
 _KILLED_BEFORE = """

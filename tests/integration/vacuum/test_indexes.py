@@ -179,7 +179,7 @@ INVALID = (
 )
 
 
-def test_what_failed_builds_left_is_dropped(records: Database, fork_module: RunModule) -> None:
+def test_what_failed_rebuilds_left_is_dropped(records: Database, fork_module: RunModule) -> None:
     _fail_to_build(records)
     _fail_to_rebuild(records)
     records.execute("CREATE TABLE beside AS SELECT 1 AS status FROM generate_series(1, 2)")
@@ -191,14 +191,15 @@ def test_what_failed_builds_left_is_dropped(records: Database, fork_module: RunM
     assert records.execute(INVALID) == left
     steps = [
         "DROP INDEX CONCURRENTLY celery_taskmeta_pkey_ccnew (unfinished)",
-        "DROP INDEX CONCURRENTLY one_each (unfinished)",
     ]
     plan = fork_module("results_vacuum", _arguments(records), check=True)
     assert (plan["steps"], plan["changed"]) == (steps, True)
     assert records.execute(INVALID) == left
     done = fork_module("results_vacuum", _arguments(records))
     assert (done["steps"], done["changed"]) == (steps, True)
-    assert records.execute(INVALID) == [("of_another",)]
+    # A unique one keeps doubles out though it is not valid, and who made it has not asked for its end.
+    assert done["notes"][0].startswith("one_each: left alone")
+    assert records.execute(INVALID) == left[1:]
     assert fork_module("results_vacuum", _arguments(records))["changed"] is False
 
 
