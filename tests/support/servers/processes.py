@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -62,10 +62,13 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
-    """Ours without what would redirect a server or its tools: a PGDATA or a MYSQL_HOME of the person's own."""
+def _environment(folder: Path) -> dict[str, str]:
+    """Ours without what would redirect a server or its tools: a PGDATA or a MYSQL_HOME of the person's own.
+
+    Temporary files go into the server's *folder*: MariaDB, when it starts, removes those of all others beside its own.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "MYSQL", "MARIADB"))}
-    return {**kept, **(extra or {})}
+    return {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
 
 
 def run_tool(command: Sequence[str | Path], folder: Path) -> None:
@@ -73,7 +76,7 @@ def run_tool(command: Sequence[str | Path], folder: Path) -> None:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
-        env=_environment({"HOME": str(folder)}),
+        env=_environment(folder),
         user=service_user(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -99,7 +102,7 @@ class ServerProcess:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self.folder,
-                env=_environment({"HOME": str(self.folder)}),
+                env=_environment(self.folder),
                 user=service_user(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
