@@ -17,7 +17,7 @@ from urllib.parse import quote_plus
 from .drivers import parse_url
 from .errors import ConflictError, ConnectionLostError, DatabaseError, TableBusyError, UsageError
 from .libraries import sa
-from .postgresql_settings import set_for_a_transaction, set_for_the_session
+from .postgresql_settings import set_for_a_transaction, set_for_the_session, without_the_hosts_zone
 from .refusals import explain
 
 APPLICATION = "fleetops.celery"
@@ -108,7 +108,8 @@ class Database:
                     # psycopg2 and psycopg would first ask the server whether it has the extension hstore.
                     **({"use_native_hstore": False} if self.kind == "postgresql" else {}),
                 )
-                connection = self._engine.connect()
+                with without_the_hosts_zone():
+                    connection = self._engine.connect()
                 try:
                     with connection.begin():
                         self._configure(connection)

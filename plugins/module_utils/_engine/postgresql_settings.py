@@ -11,10 +11,27 @@ reads, or that gives up waiting for a lock, would fail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from .libraries import sa
+
+
+@contextmanager
+def without_the_hosts_zone() -> Iterator[None]:
+    """Let connections that are opened here have the zone of the server, or that which it has for the user.
+
+    By PGTZ, libpq would ask for another, and whatever has dates without a zone was not written in that
+    (https://www.postgresql.org/docs/current/libpq-envars.html).
+    """
+    zone = os.environ.pop("PGTZ", None)
+    try:
+        yield
+    finally:
+        if zone is not None:
+            os.environ["PGTZ"] = zone
 
 
 def set_for_the_session(connection: Any, settings: Mapping[str, str]) -> bool:

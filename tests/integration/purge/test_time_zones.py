@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -36,6 +37,18 @@ def test_what_celerys_own_backend_wrote_is_as_old_as_it_is(zoned: Database) -> N
     rows = [_straddling(3, 24 * HOUR + 120), _straddling(4, 24 * HOUR - 120)]
     fill(zoned, "celery_taskmeta", rows, clock="celery")
     assert purge(zoned, [{"older_than": "24h"}], profile="celery_database")["deleted"] == 3
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_the_hosts_own_zone_for_libpq_is_not_the_servers(
+    zoned: Database, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_celery_tables(zoned)
+    rows = [_straddling(3, 24 * HOUR + 120), _straddling(4, 24 * HOUR - 120)]
+    fill(zoned, "celery_taskmeta", rows, clock="celery")
+    monkeypatch.setenv("PGTZ", zone)
+    assert purge(zoned, [{"older_than": "24h"}], profile="celery_database")["deleted"] == 3
+    assert os.environ["PGTZ"] == zone
 
 
 def _tasks(count: int, seconds: float) -> Rows:
