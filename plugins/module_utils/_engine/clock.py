@@ -66,7 +66,8 @@ class Clock:
         rows = database.rows(sa.select(*(sa.func.max(column) for column in naive)))
         newest = max((value for value in rows[0] if isinstance(value, datetime)), default=None)
         earlier, later = sorted((timedelta(0), self.local_offset))
-        if newest is not None and newest > self.utc + earlier + _TOLERANCE:
+        # A date that lies ahead in both is a wrong one, and tells nothing of the others.
+        if newest is not None and earlier + _TOLERANCE < newest - self.utc <= later + _TOLERANCE:
             return later
         return earlier
 

@@ -65,6 +65,35 @@ def test_a_table_with_fresh_rows_tells_its_zone_or_lives_longer(zoned: Database,
     assert purge(zoned, [{"older_than": "24h"}], profile=PROFILE)["deleted"] == 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        ("postgresql", "options=-c%20timezone={name}"),
+        ("mariadb", "init_command=SET%20time_zone='{offset}'"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "offset", "hours"), [("America/Lima", "-05:00", -5), ("Asia/Shanghai", "%2B08:00", 8)]
+)
+def test_the_url_tells_in_which_zone_the_application_writes(
+    request: pytest.FixtureRequest, kind: str, option: str, name: str, offset: str, hours: int
+) -> None:
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    create_processing_tasks(database)
+    ahead = -hours * HOUR  # such a date lies so far before UTC
+    fill(database, PROFILE, [_tasks(number, ahead + ago * HOUR) for number, ago in ((1, 0), (3, 23.9), (4, 24.1))])
+    url = f"{database.url}?{option.format(name=name, offset=offset)}"
+    assert purge(database, [{"older_than": "24h"}], profile=PROFILE, url=url)["deleted"] == 4
+
+
+def test_a_date_in_the_future_tells_nothing_of_the_others(zoned: Database) -> None:
+    create_processing_tasks(zoned)
+    clock: Clock = "session" if zoned.scalar("SELECT extract(timezone FROM now())") < 0 else "utc"
+    rows = [_tasks(1, -300 * DAY), _tasks(3, 24 * HOUR - 120), _tasks(4, 48 * HOUR)]
+    fill(zoned, PROFILE, rows, clock=clock)
+    assert purge(zoned, [{"older_than": "24h"}], profile=PROFILE)["deleted"] == 4
+
+
 def test_dates_with_a_zone_need_no_guess(zoned: Database) -> None:
     zoned.execute("CREATE TABLE jobs (id SERIAL PRIMARY KEY, status TEXT, created_at TIMESTAMPTZ, ended TIMESTAMPTZ)")
     values = {"status": "SUCCESS", "created_at": Ago(90 * DAY)}
