@@ -162,7 +162,8 @@ options:
         type: str
   referenced:
     description:
-      - What to do with rows that foreign keys of other tables point at.
+      - What to do with rows that foreign keys of other tables point at, be they records, rows of child tables, group results, queue statistics or
+        counters of chords. What points at a child holds its record, and what points at the counter of a chord its members.
       - V(fail) deletes nothing where the rules select such a row, and names the table and the constraint. V(skip) leaves such rows.
       - V(follow) deletes the rows of the profile's own child tables first, as those of C(task_logs), and fails for others.
       - Where not given, V(follow) for a profile with child tables, and V(fail) for others.
@@ -303,7 +304,7 @@ protected:
   type: int
   sample: 0
 referenced:
-  description: How many rows were kept because rows of other tables point at them, with O(referenced=skip).
+  description: How many rows, with those of the tables that follow, were kept because rows of other tables point at them, with O(referenced=skip).
   returned: success
   type: int
   sample: 0

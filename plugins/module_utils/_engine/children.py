@@ -22,33 +22,33 @@ class ChildTables:
         self._database = database
         self._record = record
         self._deletion = deletion
-        self._tables = [
+        self.tables = [
             (table, table.c[child.column])
             for child in record.profile.children
             if (table := reflect(database, child.table)) is not None and child.column in table.c
         ]
-        self._deleted = [0] * len(self._tables)
+        self._deleted = [0] * len(self.tables)
         self._in_batch = list(self._deleted)
 
     def plan(self, condition: Any) -> list[RelatedCount]:
         """Count what goes together with the records that meet *condition*."""
         parents = self._parents(condition)
-        counted = (sa.select(sa.func.count()).where(column.in_(parents)) for _table, column in self._tables)
+        counted = (sa.select(sa.func.count()).where(column.in_(parents)) for _table, column in self.tables)
         return [
             RelatedCount(table.fullname, int(self._database.value(statement)))
-            for (table, _column), statement in zip(self._tables, counted)
+            for (table, _column), statement in zip(self.tables, counted)
         ]
 
     @property
     def deleted(self) -> list[RelatedCount]:
         return [
             RelatedCount(table.fullname, deleted, deleted)
-            for (table, _column), deleted in zip(self._tables, self._deleted)
+            for (table, _column), deleted in zip(self.tables, self._deleted)
         ]
 
     def begin_batch(self) -> None:
         """Forget what a batch deleted that was not committed."""
-        self._in_batch = [0] * len(self._tables)
+        self._in_batch = [0] * len(self.tables)
 
     def count_batch(self) -> None:
         """Count what the batch deleted, which is committed now."""
@@ -57,9 +57,13 @@ class ChildTables:
     def delete(self, connection: Any, condition: Any) -> None:
         """Delete the children of the records that meet *condition*, in the caller's transaction."""
         parents = self._parents(condition)
-        for number, (table, column) in enumerate(self._tables):
+        for number, (table, column) in enumerate(self.tables):
             self._in_batch[number] += self._deletion.delete(connection, table, column.in_(parents))
 
+    def parent_of(self, child: Any, column: Any, condition: Any) -> Any:
+        """Return the condition that a record has a row of *child* that meets *condition*."""
+        rows = sa.select(sa.literal(1)).select_from(child).where(column == self._record.parent_key, condition)
+        return rows.correlate(self._record.table).exists()
+
     def _parents(self, condition: Any) -> Any:
-        key = self._record.primary_key
-        return sa.select(key[0] if key else self._record.identity).where(condition)
+        return sa.select(self._record.parent_key).where(condition)

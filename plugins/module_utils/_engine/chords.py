@@ -100,19 +100,17 @@ class Chords:
             for some in _chunks(self.orphans, _ORPHANS)
         ]
 
-    def keep_what_is_left(self) -> bool:
-        """Count orphans that are still there as living; return whether there are any.
-
-        Whoever holds one, or has moved its count, is at work on the chord.
-        """
+    def keep(self, condition: Any = None) -> int:
+        """Count orphans that are still there, and meet *condition*, as living; return how many."""
         identifier = self.table.c.id
-        left = {
+        found = sa.select(identifier) if condition is None else sa.select(identifier).where(condition)
+        kept = {
             row[0]
             for some in _chunks([row.id for row in self.orphans])
-            for row in self._database.rows(sa.select(identifier).where(identifier.in_(some)))
+            for row in self._database.rows(found.where(identifier.in_(some)))
         }
-        self.orphans = [row for row in self.orphans if row.id not in left]
-        return bool(left)
+        self.orphans = [row for row in self.orphans if row.id not in kept]
+        return len(kept)
 
     def _find_orphans(self, after: timedelta) -> list[Any]:
         finished = self._record.column("finished")

@@ -91,7 +91,7 @@ def _indexes(record: RecordTable, rules: Sequence[PurgeRule]) -> Iterator[Findin
 
 def _foreign_keys(database: Database, record: RecordTable) -> Iterator[Finding]:
     known = {child.table for child in record.profile.children}
-    for reference in find_references(database, record):
+    for reference in find_references(database, [record.name]):
         if reference.table in known and reference.indexed:
             continue
         table, columns = reference.table, ", ".join(reference.columns)

@@ -53,6 +53,12 @@ class Profile:
     #: the table of unfinished chords, whose members are protected
     chords: str | None = None
 
+    @property
+    def purged(self) -> tuple[str, ...]:
+        """The tables that a purge deletes from, as far as they are there."""
+        beside = [*(one.table for one in self.children), *(one.table for one in self.followers)]
+        return (self.table, *beside, *([self.chords] if self.chords else []))
+
 
 def _profile(purge: object = None, zombies: object = None, **known: Any) -> Profile:
     return Profile(

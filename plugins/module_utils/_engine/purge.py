@@ -77,11 +77,10 @@ def purge(
             f"To confirm, set confirm to the table's name: {record.name}."
         )
     archived = archive is not None
-    pointed_at = PointedAt(database, record, referenced, archived=archived)
     strategy = choose_strategy(database, record, rules, limits, exclusive_lock, archived=archived)
     by_status = by_status or check or limits.max_percent is not None
     rehearsal = Rehearsal(database, record, zombie_rules if check else (), containers)
-    purging = _Purge(database, record, rules, limits, rehearsal, pointed_at, strategy, archive)
+    purging = _Purge(database, record, rules, limits, rehearsal, referenced, strategy, archive)
     return purging.run(check, by_status, watch)
 
 
@@ -95,14 +94,13 @@ class _Purge:
         rules: Sequence[PurgeRule],
         limits: Limits,
         rehearsal: Rehearsal,
-        pointed_at: PointedAt,
+        referenced: str | None,
         strategy: Strategy,
         place: ArchivePlace | None,
     ) -> None:
         self._database = database
         self._record = record
         self._limits = limits
-        self._pointed_at = pointed_at
         self._strategy = strategy
         self._statuses = Statuses(database, record)
         clock = Clock(database, record)
@@ -112,14 +110,17 @@ class _Purge:
             self._deletion = self._archive(place, rules, clock)
         self._everything = any(rule.all for rule in rules)
         self._chords = Chords(database, record, clock, self._statuses, age_of_followers(rules), self._everything)
+        self._children = ChildTables(database, record, self._deletion)
+        self._pointed_at = PointedAt(database, record, self._children, referenced, archived=place is not None)
+        self._referenced = self._spare_orphans()
         self._protected = 0
+        self._rehearsal = rehearsal
         self._selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
         self._shield()
-        self._referenced = pointed_at.count(sa.or_(*(one.condition for one in self._selections)))
+        self._referenced += self._pointed_at.count(record.table, sa.or_(*self._conditions))
         self._selections = [self._unreferenced(one) for one in self._selections]
-        self._rehearsal = rehearsal
-        self._children = ChildTables(database, record, self._deletion)
         self._followers = list(find_followers(database, record, rules, clock, self._chords))
+        self._referenced += sum(one.leave_referenced(self._pointed_at) for one in self._followers)
         self._orphans = list(find_orphans(database, self._chords))
         self._progress = Progress()
         self._gatekeeper = self._keep_gates()
@@ -132,7 +133,7 @@ class _Purge:
         return [self._rehearsal.condition(one) for one in self._selections]
 
     def run(self, check: bool, by_status: bool, watch: Callable[[Pace], None] | None) -> PurgeResult:
-        self._pointed_at.refuse(sa.or_(*self._conditions))
+        self._refuse_referenced()
         counts = [RuleCount(one.rule, 0) for one in self._selections]
         if by_status:
             before = self._count()
@@ -219,15 +220,22 @@ class _Purge:
         return self._totals()
 
     def _shield(self) -> None:
-        """Keep the members of living chords."""
-        protected = self._chords.protected(sa.or_(*(one.condition for one in self._selections)))
+        """Keep the members of living chords, unless every record is to go."""
+        if self._everything:
+            return
+        protected = self._chords.protected(sa.or_(*self._conditions))
         if protected:
             self._protected += len(protected)
             keep = self._record.column("task_id").not_in(protected)
             self._selections = [one.only(keep) for one in self._selections]
 
+    def _spare_orphans(self) -> int:
+        """Have chords live on whose counters stay because something points at them; return how many."""
+        keep = self._pointed_at.keep(self._chords.table) if self._chords.orphans else None
+        return 0 if keep is None else self._chords.keep(sa.not_(keep))
+
     def _unreferenced(self, selection: Selection) -> Selection:
-        keep = self._pointed_at.keep
+        keep = self._pointed_at.keep(self._record.table)
         if keep is None:
             return selection
         return selection.only(keep)
@@ -266,6 +274,12 @@ class _Purge:
                     "Celery stores names only where result_extended is on"
                 )
 
+    def _refuse_referenced(self) -> None:
+        self._pointed_at.refuse(self._record.table, sa.or_(*self._conditions))
+        for rows in self._orphans + self._followers:
+            for condition in rows.conditions:
+                self._pointed_at.refuse(rows.table, condition)
+
     def _refuse_too_many(self, before: Census) -> None:
         most = self._limits.max_percent
         if most is not None and before.all_matched * 100 > most * before.total:
@@ -289,7 +303,8 @@ class _Purge:
     def _delete(self, counts: list[RuleCount]) -> None:
         self._delete_beside(self._orphans)
         if self._walker.may_go_on():
-            if self._orphans and not self._everything and self._chords.keep_what_is_left():
+            # Whoever holds a counter that is left, or has moved its count, is at work on the chord.
+            if self._orphans and self._chords.keep():
                 self._shield()
             if self._strategy.name != "batches":
                 self._progress.tell()

@@ -69,6 +69,11 @@ class RecordTable:
             return named
         return self.primary_key[0] if self.primary_key else self.column("status")
 
+    @property
+    def parent_key(self) -> Any:
+        """The column whose value the rows of child tables hold."""
+        return self.primary_key[0] if self.primary_key else self.identity
+
     def leads_index(self, column: Any) -> bool:
         """Whether an index of the whole table begins with *column*, so that the server can walk along it."""
         leading = [tuple(self.table.primary_key.columns)] + [tuple(index.columns) for index in self.table.indexes]

@@ -23,6 +23,7 @@ from .deletion import Deletion
 from .draining import Draining
 from .libraries import sa
 from .locked_rows import free_rows
+from .pointed_at import PointedAt
 from .purge_result import RelatedCount
 from .records import RecordTable, reflect
 from .rules import PurgeRule
@@ -41,6 +42,20 @@ class RelatedRows:
         self._deleted = 0
         self.kept = False  #: by the server, though they match
 
+    @property
+    def conditions(self) -> list[Any]:
+        """Which rows they are: one condition for each axis."""
+        return [sa.and_(axis.condition, self._rest) for axis in self._axes]
+
+    def leave_referenced(self, pointed_at: PointedAt) -> int:
+        """Leave rows that others point at, where such rows are to be left; return how many."""
+        keep = pointed_at.keep(self.table)
+        if keep is None:
+            return 0
+        left = sum(pointed_at.count(self.table, condition) for condition in self.conditions)
+        self._rest = sa.and_(self._rest, keep)
+        return left
+
     def delete(self, walker: Walker, deletion: Deletion) -> None:
         def change(connection: Any, condition: Any, around_locks: bool) -> int:
             rows = free_rows(connection, self._key, condition) if around_locks else [condition]
@@ -52,7 +67,7 @@ class RelatedRows:
 
     def count(self) -> RelatedCount:
         """Return how many rows have gone, and how many there were to go."""
-        left = 0 if self._drained else sum(self._count(axis) for axis in self._axes)
+        left = 0 if self._drained else sum(self._count(condition) for condition in self.conditions)
         return RelatedCount(self.table.fullname, self._deleted + left, self._deleted)
 
     def estimate(self) -> int:
@@ -60,12 +75,10 @@ class RelatedRows:
         # Loaded only where it is needed: many runs find nothing to do.
         from .estimates import estimate_matching
 
-        conditions = (sa.and_(axis.condition, self._rest) for axis in self._axes)
-        return sum(estimate_matching(self._database, self.table, one) or 0 for one in conditions)
+        return sum(estimate_matching(self._database, self.table, one) or 0 for one in self.conditions)
 
-    def _count(self, axis: Axis) -> int:
-        counted = sa.select(sa.func.count()).select_from(self.table)
-        return int(self._database.value(counted.where(axis.condition, self._rest)))
+    def _count(self, condition: Any) -> int:
+        return int(self._database.value(sa.select(sa.func.count()).select_from(self.table).where(condition)))
 
 
 def find_followers(

@@ -43,7 +43,7 @@ class RewriteBySwapping(Rewrite):
     def hindrance(self) -> str | None:
         if len(self._record.table.name) + len(_NEW) > _LONGEST_NAME:
             return "its name is too long to name a copy after it"
-        if find_references(self._database, self._record):
+        if find_references(self._database, [self._record.name]):
             return _POINTED_AT
         with self._database.transaction() as connection:
             return self._hindrance(connection)
