@@ -11,8 +11,10 @@ version_added: 1.0.0
 description:
   - Deletes the rows of a record table that its rules select, in small batches that are committed one by one.
   - A batch takes about a quarter of a second, so no other session waits longer, and a run that is interrupted has lost nothing.
-  - Rows of unfinished tasks are never deleted unless a rule names their status. Group results go with the tasks of their age,
-    members of a chord that still waits for them are kept, and counters of chords that cannot complete are deleted.
+  - Rows of unfinished tasks are never deleted unless a rule names their status. Group results and queue statistics go with the tasks of their
+    age, but not before they are one day old, for the tasks of a younger group may still run. With O(rules[].all) they all go.
+  - Members of a chord that still waits for them are kept, and counters of chords that cannot complete are deleted.
+    Where the table of chords is there, rows that end while this runs are left to the next run, for a chord that began meanwhile may wait for them.
 author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:

@@ -27,7 +27,6 @@ from .statuses import Statuses
 
 _CHUNK = 500  # identifiers in one statement
 _ORPHANS = 250  # with three values each
-_YOUNGEST_ORPHAN = timedelta(days=1)  # a chord whose members have just ended is about to go on
 
 
 class Chords:
@@ -64,7 +63,7 @@ class Chords:
         if everything:
             self.orphans = self._counters
         elif orphaned_after is not None and self._counters:
-            self.orphans = self._find_orphans(max(orphaned_after, _YOUNGEST_ORPHAN))
+            self.orphans = self._find_orphans(orphaned_after)
 
     @property
     def _living(self) -> list[Any]:
@@ -86,6 +85,15 @@ class Chords:
             for chunk in _chunks(members)
             for row in self._database.rows(sa.select(column).where(column.in_(chunk), condition))
         ]
+
+    @property
+    def ended_before(self) -> Any:
+        """The condition that a row had ended when this was made, or does not say when it ended.
+
+        A row that ends later may be a member that was not there, or of a chord that was not.
+        """
+        finished = self._record.column("finished")
+        return sa.or_(finished.is_(None), finished <= self._clock.moment(finished))
 
     @property
     def orphan_axes(self) -> list[Axis]:

@@ -115,7 +115,9 @@ class _Purge:
         self._referenced = self._spare_orphans()
         self._protected = 0
         self._rehearsal = rehearsal
-        self._selections = [select_rows(database, record, clock, self._statuses, rule) for rule in rules]
+        self._selections = [
+            self._apart_from_later_chords(select_rows(database, record, clock, self._statuses, rule)) for rule in rules
+        ]
         self._shield()
         self._referenced += self._pointed_at.count(record.table, sa.or_(*self._conditions))
         self._selections = [self._unreferenced(one) for one in self._selections]
@@ -218,6 +220,12 @@ class _Purge:
             left = max(before.total - deleted, remaining)
             return Census(left, table_size(self._database, self._record.table), estimated=True)
         return self._totals()
+
+    def _apart_from_later_chords(self, selection: Selection) -> Selection:
+        """Leave rows that end while this runs: a chord that begins meanwhile may wait for them."""
+        if self._everything or self._chords.table is None or selection.rule.older_than is not None:
+            return selection
+        return selection.only(self._chords.ended_before)
 
     def _shield(self) -> None:
         """Keep the members of living chords, unless every record is to go."""

@@ -5,7 +5,7 @@
 """Rows of the tables beside a record table that are purged with it, though they belong to no single record.
 
 *Followers* (group results, queue statistics) have no status: their rows go at the age at which every finished record
-has gone. Counters of chords that cannot complete go first, for the records are what proves it.
+has gone, and not before a day has passed: tasks of a younger group may still run. Counters of chords that cannot complete go first, for the records are what proves it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from .pointed_at import PointedAt
 from .purge_result import RelatedCount
 from .records import RecordTable, reflect
 from .rules import PurgeRule
+
+#: Tasks of a younger group may still run, and a chord whose members ended later may be about to go on.
+_YOUNGEST = timedelta(days=1)
 
 
 class RelatedRows:
@@ -108,7 +111,7 @@ def find_orphans(database: Database, chords: Chords) -> Iterator[RelatedRows]:
 
 
 def age_of_followers(rules: Sequence[PurgeRule]) -> timedelta | None:
-    """Return the age at which *rules* have deleted every finished record.
+    """Return the age at which *rules* have deleted every finished record, a day at the least.
 
     ``None`` where they keep some of them for ever: then nothing follows.
     """
@@ -122,4 +125,4 @@ def age_of_followers(rules: Sequence[PurgeRule]) -> timedelta | None:
         if not covering:
             return None
         ages.append(min(covering))
-    return max(ages)
+    return max(*ages, _YOUNGEST)

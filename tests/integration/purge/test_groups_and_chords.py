@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.engine import purge
+from support.running import ModuleRun
 from support.servers import Database
 from support.tables import fill
-from support.tables.rows import CHORD_COUNTER, GROUP_RESULT, TASK_RESULT, group_results
+from support.tables.rows import CHORD_COUNTER, DAY, GROUP_RESULT, TASK_RESULT, group_results, task_results
 
 WorkerRows = Callable[..., Any]
 
@@ -105,3 +107,80 @@ def test_groups_of_celerys_own_backend(celery_tables: Database) -> None:
     done = purge(celery_tables, profile="celery_database")
     assert done["related"] == [{"table": "celery_tasksetmeta", "matched": 1, "deleted": 1}]
     assert celery_tables.execute("SELECT taskset_id FROM celery_tasksetmeta") == [("2999",)]
+
+
+def _count_chord(database: Database, *members: str) -> None:
+    database.execute(
+        f"INSERT INTO {CHORD_COUNTER} (group_id, sub_tasks, count) VALUES ('chord', :members, 1)",
+        members=json.dumps([[[member, None], None] for member in members]),
+    )
+
+
+AT_ANY_AGE = [
+    {"name": "old", "older_than": "7d"},
+    {"name": "revoked", "statuses": ["REVOKED"]},
+    {"name": "add", "tasks": ["add"]},
+]
+
+
+def _while_it_runs(act: Callable[[], Any]) -> Callable[[Any], None]:
+    """Return what watches a purge, and acts once, before its first batch."""
+    acted: list[Any] = []
+
+    def watch(_pace: Any) -> None:
+        if not acted:
+            acted.append(act())
+
+    return watch
+
+
+def test_members_of_a_chord_that_begins_meanwhile_stay(dcr: Database) -> None:
+    fill(dcr, TASK_RESULT, [task_results(20), task_results(5, "REVOKED", 0), task_results(5, days=0)])
+
+    def begin() -> None:
+        _count_chord(dcr, "first", "second", "third")
+        fill(dcr, TASK_RESULT, [task_results(1, days=0, task_id="first")])
+        fill(dcr, TASK_RESULT, [task_results(1, "REVOKED", 0, task_id="second")])
+
+    done = purge(dcr, AT_ANY_AGE, batch_size=7, watch=_while_it_runs(begin))
+    assert (done["deleted"], done["stopped"], done["remaining"]) == (30, "drained", 0)
+    assert _ids(dcr) == {"first", "second"}
+    again = purge(dcr, AT_ANY_AGE)
+    assert (again["changed"], again["protected"]) == (False, 2)
+
+
+def test_a_member_that_ends_meanwhile_stays(dcr: Database) -> None:
+    fill(dcr, TASK_RESULT, [task_results(20)])
+    fill(dcr, TASK_RESULT, [task_results(1, "STARTED", 1, task_id="member")])
+    _count_chord(dcr, "member")
+
+    def end() -> None:
+        dcr.execute(f"DELETE FROM {TASK_RESULT} WHERE task_id = 'member'")
+        fill(dcr, TASK_RESULT, [task_results(1, days=0, task_id="member")])
+
+    done = purge(dcr, AT_ANY_AGE, batch_size=7, watch=_while_it_runs(end))
+    assert (done["deleted"], done["stopped"], _ids(dcr)) == (20, "drained", {"member"})
+
+
+def test_a_member_that_is_to_be_ended_is_foretold(fork_module: Callable[..., ModuleRun], dcr: Database) -> None:
+    fill(dcr, TASK_RESULT, [task_results(3, "STARTED", 2)])
+    fill(dcr, TASK_RESULT, [task_results(1, "STARTED", 2, task_id="member")])
+    _count_chord(dcr, "member")
+    zombies = {"database_url": dcr.url, "rules": [{"statuses": ["STARTED"], "older_than": "1d"}]}
+    rules = {"database_url": dcr.url, "rules": [{"statuses": ["FAILURE"]}]}
+    plan = fork_module("results_purge", {**rules, "zombie_rules": zombies["rules"]}, check=True)
+    assert fork_module("zombie_fail", zombies)["ended"] == 4
+    done = fork_module("results_purge", rules)
+    assert (plan["matched"], plan["protected"]) == (done["deleted"], done["protected"]) == (3, 1)
+
+
+@pytest.mark.parametrize("rule", [{"statuses": ["SUCCESS", "FAILURE"]}, {"older_than": "1h"}])
+def test_groups_whose_tasks_may_still_run_stay_at_any_rule(dcr: Database, rule: dict[str, Any]) -> None:
+    ages = [1 / DAY, 2 / 24, 0.9, 1.1, 10]
+    fill(dcr, GROUP_RESULT, [group_results(1, days, group_id=f"{days}") for days in ages])
+    plan = purge(dcr, [rule], check=True)
+    done = purge(dcr, [rule])
+    assert [one["matched"] for one in plan["related"]] == [one["deleted"] for one in done["related"]] == [2]
+    left = {float(days) for (days,) in dcr.execute(f"SELECT group_id FROM {GROUP_RESULT}")}
+    assert (left, done["remaining"]) == (set(ages[:3]), 0)
+    assert purge(dcr, [rule])["changed"] is False
