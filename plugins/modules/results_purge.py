@@ -14,7 +14,8 @@ description:
   - Rows of unfinished tasks are never deleted unless a rule names their status. Group results and queue statistics go with the tasks of their
     age, but not before they are one day old, for the tasks of a younger group may still run. With O(rules[].all) they all go.
   - Members of a chord that still waits for them are kept, and counters of chords that cannot complete are deleted.
-    Where the table of chords is there, rows that end while this runs are left to the next run, for a chord that began meanwhile may wait for them.
+    Where the table of chords is there, rules without an age leave rows that end while this runs to the next run. A chord that began meanwhile
+    may wait for them.
 author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:

@@ -5,7 +5,8 @@
 """Rows of the tables beside a record table that are purged with it, though they belong to no single record.
 
 *Followers* (group results, queue statistics) have no status: their rows go at the age at which every finished record
-has gone, and not before a day has passed: tasks of a younger group may still run. Counters of chords that cannot complete go first, for the records are what proves it.
+has gone, and not before a day has passed. Counters of chords that cannot complete go first, for the records are what
+proves it.
 """
 
 from __future__ import annotations
