@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.docker import ComposeProject
+from support.docker import ComposeProject, docker
 from support.running import ModuleRun, run_module
 from support.tables import fill
 from support.tables.rows import TASK_RESULT, task_results
@@ -42,6 +42,20 @@ def test_a_published_port_comes_first(shop: ComposeProject, library: ComposeProj
     # Two workers, and another project beside it.
     assert len(shop.containers("celery_worker")) == 2
     assert library.name != shop.name
+
+
+def test_what_compose_runs_once_is_not_the_database(shop: ComposeProject) -> None:
+    """Such as `docker compose run db pg_dump`: the newest container of the service, with its image and variables."""
+    shop.compose("run", "--detach", "--no-deps", "--entrypoint=sleep", "db", "infinity")
+    try:
+        found = _look({"project_dir": str(shop.folder)})
+        assert _database_name(found) == f"PostgreSQL database shop at 127.0.0.1:{_published_port(shop)}"
+        of_service = [one for one in found["services"] if one["service"] == "db"]
+        assert sorted(one["roles"] for one in of_service) == [[], ["database"]]
+    finally:
+        once = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={shop.name}",
+                      "--filter", "label=com.docker.compose.oneoff=True")  # fmt: skip
+        docker("rm", "--force", "--volumes", *once.split())
 
 
 @pytest.mark.parametrize("by", ["project_dir", "project_name"])

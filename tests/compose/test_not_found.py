@@ -143,6 +143,20 @@ def test_a_secret_file_that_is_not_there(reader: ComposeProject, images: Images)
     assert "socket" not in message
 
 
+def test_an_applications_url_that_is_none(reader: ComposeProject, images: Images) -> None:
+    """SQLAlchemy takes a bracket in a password, which Python's own parser of URLs does not."""
+    url = "postgresql://shop:very[secret@db:5432/shop?sslmode=disable"
+    with _container(reader, "api", images.redis, DATABASE_URL=url):
+        for compose in ({"project_name": reader.name}, {"project_name": reader.name, "app_service": "api"}):
+            run = run_module("results_info", {"compose": compose})
+            assert not run.get("failed"), run
+            assert "very[secret" not in run.output
+    with _container(reader, "api", images.redis, DATABASE_URL="postgresql://shop:very-secret@[db/shop"):
+        message = _message({"project_name": reader.name, "app_service": "api"})
+    assert message.startswith("DATABASE_URL of service api does not parse")
+    assert "very-secret" not in message
+
+
 def test_no_database_at_all(reader: ComposeProject, images: Images) -> None:
     options = ("--label=com.docker.compose.project=cache", "--label=com.docker.compose.service=redis")
     identifier = docker("run", "--detach", *options, images.redis).strip()

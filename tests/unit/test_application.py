@@ -14,16 +14,18 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.applicatio
     celery_processes,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import SERVICE_LABEL, Container
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.examine_project import list_services
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import sidecar_tasks
 
 RUN_POLICY = {"name": "tidy", "task": "celery_maintenance.run_policy", "crontab": "0 2 * * *", "kwargs": {}}
 
 
 def container(
-    service: str, command: str = "sleep", image: str = "shop", state: str = "running", env: str = ""
+    service: str, command: str = "sleep", image: str = "shop", state: str = "running", env: str = "", one_off: str = ""
 ) -> Container:
     path, *arguments = command.split()
-    config = {"Labels": {SERVICE_LABEL: service}, "Image": image, "Env": [env] if env else []}
+    labels = {SERVICE_LABEL: service, "com.docker.compose.oneoff": one_off or "False"}
+    config = {"Labels": labels, "Image": image, "Env": [env] if env else []}
     return Container({"Id": service, "Path": path, "Args": arguments, "Config": config, "State": {"Status": state}})
 
 
@@ -38,6 +40,7 @@ PROJECT = [
     container("web", "gunicorn shop"),
     container("once", "python manage.py migrate", state="exited"),
     container("db", "postgres", image="postgres:18"),
+    container("shell", "celery -A shop worker", one_off="True"),
     sidecar("{}"),
 ]
 
@@ -53,6 +56,14 @@ PROJECT = [
 )
 def test_the_command_tells_the_roles_or_a_name_does(named: dict[str, str], expected: dict[str, set[str]]) -> None:
     assert {one.container.service: set(one.roles) for one in celery_processes(PROJECT, **named)} == expected
+
+
+def test_what_compose_runs_once_is_listed_without_a_role() -> None:
+    """As `docker compose run db pg_dump` starts it: with the image, the variables and the labels of the service."""
+    once = container("db", "pg_dump", image="postgres:18", one_off="True")
+    listed = list_services([*PROJECT, once], celery_processes(PROJECT))
+    assert [one.roles for one in listed if one.service == "db"] == [["database"], []]
+    assert [one.roles for one in listed if one.service == "shell"] == [[]]
 
 
 def test_what_runs_from_the_image_of_a_worker_is_the_application() -> None:

@@ -27,6 +27,9 @@ NOW = datetime(2026, 11, 24, 12, 30, 30, tzinfo=timezone.utc)  # a Tuesday
         ("0 3 * 2 *", "UTC", "2026-02-28 03:00"),
         ("30 22-2 * * *", "UTC", "2026-11-24 02:30"),
         ("0 3 31 2 *", "UTC", None),
+        ("0 3 * * *", "Mars/Olympus", None),
+        ("0 3 * * *", "../UTC", None),
+        ("0 3 * * *", "America", None),
     ],
 )
 def test_previous_due(line: str, zone: str, due: str | None) -> None:

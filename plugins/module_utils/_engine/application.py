@@ -114,7 +114,7 @@ def celery_processes(
     """
     processes = []
     for container in containers:
-        if container.service == SIDECAR:
+        if container.service == SIDECAR or container.is_one_off:
             continue
         words = _words(container.command)
         roles = _roles(words)
@@ -133,7 +133,7 @@ def application_services(containers: Sequence[Container], processes: Sequence[Ce
     """Return the running services that have the image of one of *processes*, so that they are the same application."""
     images = {process.container.image for process in processes}
     running = (one for one in containers if one.state == "running" and one.service != SIDECAR)
-    return {one.service for one in running if one.image in images}
+    return {one.service for one in running if one.image in images and not one.is_one_off}
 
 
 def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:

@@ -11,10 +11,11 @@ they are filled in with are needed.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from .docker import Container, Docker, Listed
 from .errors import CleanupError, UsageError
@@ -66,6 +67,10 @@ _SERVERS = (
 )
 #: Where applications keep the URL of their database, the most specific first.
 _URL_VARIABLES = ("CELERY_DATABASE_URL", "DATABASE_URL", "SQLALCHEMY_DATABASE_URI")
+# SQLAlchemy takes brackets in a password, which urllib.parse takes for an address of IPv6.
+_URL = re.compile(
+    r"[^:/?#]+://(?:(?P<login>[^/?#]*)@)?(?P<host>\[[^\]/?#]*\]|[^][:/?#@]*)(?::\d*)?(?P<path>/[^?#]*)?(?:[?#].*)?"
+)
 
 
 class Project:
@@ -91,7 +96,8 @@ class Project:
 
         :param inside: as the project's own containers reach it, and not this host
         """
-        running = [one for one in self.containers if one.is_running]
+        # What `docker compose run` has started is of a service's image, yet serves nobody.
+        running = [one for one in self.containers if one.is_running and not one.is_one_off]
         container, server = _database(running, self._database_service)
         address = f"{container.service}:{server.port}" if inside else _address(container, server)
         credentials = _credentials(self.docker, container, server)
@@ -107,10 +113,8 @@ class Project:
                 f"in an application's {' or '.join(_URL_VARIABLES)}. "
                 "Name the application in app_service, or give database_url."
             )
-        parts = urlsplit(url)
-        login = parts.netloc.rpartition("@")[0]
         # Without the options: they are for the application's driver, or for its framework.
-        return urlunsplit((server.scheme, f"{login}@{address}", parts.path, "", ""))
+        return f"{server.scheme}://{url['login'] or ''}@{address}{url['path'] or ''}"
 
 
 def project_containers(docker: Docker, compose: Mapping[str, Any]) -> list[Container]:
@@ -227,8 +231,11 @@ def _setting(docker: Docker, container: Container, names: tuple[str, ...]) -> st
     return None
 
 
-def _application_url(containers: list[Container], service: str | None, database: Container) -> str | None:
-    """Return the URL by which an application of the project opens *database*."""
+def _application_url(containers: list[Container], service: str | None, database: Container) -> re.Match[str] | None:
+    """Return the URL by which an application of the project opens *database*.
+
+    :raises CleanupError: when that of the application that is named does not parse
+    """
     if service and all(one.service != service for one in containers):
         services = ", ".join(sorted({one.service for one in containers}))
         raise UsageError(f"No container of service {service} runs in the project. Services that run: {services}.")
@@ -236,8 +243,14 @@ def _application_url(containers: list[Container], service: str | None, database:
         if service and container.service != service:
             continue
         for name in _URL_VARIABLES:
-            url = container.environment.get(name, "")
-            if "://" in url and (service or urlsplit(url).hostname in database.host_names):
+            text = container.environment.get(name, "")
+            url = _URL.fullmatch(text)
+            if service and "://" in text and url is None:
+                raise CleanupError(
+                    f"{name} of service {service} does not parse; special characters in the user's name or password "
+                    "are written as %XX."
+                )
+            if url is not None and (service or url["host"].lower() in database.host_names):
                 return url
     return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from datetime import timezone as datetime_timezone
 from typing import NamedTuple
 
@@ -98,6 +98,16 @@ def check_timezone(name: str) -> str:
     return name
 
 
+def find_timezone(name: str) -> tzinfo | None:
+    """Return the time zone called *name*; ``None`` where this host does not know it, or has no time zone data."""
+    if name == "UTC":
+        return datetime_timezone.utc
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
 def _check_part(field: _Field, part: str, line: str) -> None:
     match = _PART.fullmatch(part)
     wrong = match is None
@@ -129,10 +139,16 @@ def _number(field: _Field, text: str) -> int | None:
 
 
 def previous_due(line: str, timezone: str, before: datetime) -> datetime | None:
-    """Return when *line* was last due, in UTC, at or before *before* (aware); ``None`` if not within a year."""
+    """Return when *line* was last due, in UTC, at or before *before* (aware).
+
+    ``None`` if not within a year, or where this host does not know the time zone.
+    """
+    zone = find_timezone(timezone)
+    if zone is None:
+        return None
     columns = parse_crontab(line)
     values = {field.column: _values(field, columns[field.column]) for field in _FIELDS}
-    local = before.astimezone(zoneinfo.ZoneInfo(timezone))
+    local = before.astimezone(zone)
     times = sorted(((hour, minute) for hour in values["hour"] for minute in values["minute"]), reverse=True)
     for days in range(366):
         day = (local - timedelta(days=days)).date()

@@ -67,6 +67,11 @@ class Container:
         return self.labels.get(SERVICE_LABEL, "")
 
     @property
+    def is_one_off(self) -> bool:
+        """Whether it was started by ``docker compose run``, beside its service and not as it."""
+        return self.labels.get("com.docker.compose.oneoff") == "True"
+
+    @property
     def number(self) -> str:
         """Which of its service's containers it is, as Compose counts them from 1 on."""
         return self.labels.get("com.docker.compose.container-number", "")

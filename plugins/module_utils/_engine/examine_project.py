@@ -42,6 +42,8 @@ def list_services(containers: Sequence[Container], processes: Sequence[CeleryPro
     def roles(one: Container) -> list[str]:
         if one.identifier in celery:
             return celery[one.identifier]
+        if one.is_one_off:
+            return []
         if is_database(one):
             return ["database"]
         return ["application"] if one.service in application else []

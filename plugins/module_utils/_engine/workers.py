@@ -46,7 +46,8 @@ def find_senders(project: Project, workers: Sequence[CeleryProcess], services: S
 
 
 def _running(project: Project) -> list[Container]:
-    return [one for one in project.containers if one.state == "running" and one.service != SIDECAR]
+    running = (one for one in project.containers if one.state == "running" and not one.is_one_off)
+    return [one for one in running if one.service != SIDECAR]
 
 
 def _names(containers: Sequence[Container]) -> str:
