@@ -37,7 +37,11 @@ options:
     description: The name of the application's own cleanup task, to tell whether it is there.
     type: str
   wait:
-    description: After a change, wait until a running beat says in its log that it took notice, 15 seconds at most. It needs O(compose).
+    description:
+      - After a change, wait until a running beat says in its log that it took notice, for as long as it takes beat to look at its schedule again and
+        10 seconds more. That is 15 seconds, or longer by C(--max-interval) of beat or C(beat_max_loop_interval) of the application.
+      - Beat says so at level C(INFO), while its own level is C(WARNING). Without C(--loglevel info) in its command, or where it writes its log to a
+        file, there is nothing to wait for, and a warning says so. It needs O(compose).
     type: bool
     default: false
 notes:
@@ -121,7 +125,7 @@ beat_notified:
   type: bool
   sample: true
 beat_noticed:
-  description: Whether a running beat said that it took notice. V(none) where it was not waited for.
+  description: Whether a running beat said that it took notice. V(none) where it was not waited for, or where beat does not show it.
   returned: success
   type: bool
   sample: true
@@ -165,7 +169,6 @@ from typing import Any
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
     celery_processes,
     read_project,
-    wait_for_beat,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import (
     Beat,
@@ -180,9 +183,8 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cl
     set_builtin_cleanup,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.noticing import wait_for_beat
 from ansible_collections.fleetops.celery.plugins.module_utils._module import Module, run_module
-
-_PATIENCE = 15  # seconds; beat looks every five
 
 
 def _may_be_made(beat: Beat, state: str) -> bool:
@@ -217,9 +219,10 @@ def work(module: Module, database: Database) -> dict[str, Any]:
         report.append(f"  Own cleanup task {params['own_task']}: {describe(own)}")
     noticed = None
     if params["wait"] and project and result.changed and not module.check_mode:
-        noticed = wait_for_beat(project.docker, processes, began, _PATIENCE)
-        if not noticed:
-            module.warn(f"Beat has not said within {_PATIENCE} s that it took notice; see its log, or restart it.")
+        notice = wait_for_beat(project.docker, processes, known, began)
+        noticed = notice.taken
+        if notice.why:
+            module.warn(notice.why)
     return {
         "changed": result.changed,
         "beat_noticed": noticed,

@@ -205,7 +205,7 @@ def as_result(found: Survey) -> dict[str, Any]:
             "backend_cleanup_enabled": found.builtin_enabled,
             "result_expires": known.result_expires if known else None,
             "timezone": known.timezone if known else None,
-            "beat_schedule": known.beat_schedule if known else [],
+            "beat_schedule": sorted(known.beat_schedule) if known else [],
             "maintenance": sorted(found.maintenance),
             "versions": known.versions if known else {},
         },

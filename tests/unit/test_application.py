@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
@@ -23,7 +24,7 @@ RUN_POLICY = {"name": "tidy", "task": "celery_maintenance.run_policy", "crontab"
 def container(
     service: str, command: str = "sleep", image: str = "shop", state: str = "running", env: str = "", one_off: str = ""
 ) -> Container:
-    path, *arguments = command.split()
+    path, *arguments = shlex.split(command)
     labels = {SERVICE_LABEL: service, "com.docker.compose.oneoff": one_off or "False"}
     config = {"Labels": labels, "Image": image, "Env": [env] if env else []}
     return Container({"Id": service, "Path": path, "Args": arguments, "Config": config, "State": {"Status": state}})
@@ -70,6 +71,49 @@ def test_what_runs_from_the_image_of_a_worker_is_the_application() -> None:
     processes = celery_processes(PROJECT)
     assert application_services(PROJECT, processes) == {"worker", "both", "web"}
     assert application_services(PROJECT, [one for one in processes if one.container.service == "both"]) == {"both"}
+
+
+@pytest.mark.parametrize(
+    ("command", "roles"),
+    [
+        ("celery -A worker beat", {"beat"}),
+        ("celery --app worker beat", {"beat"}),
+        ("celery --app=beat -q worker -n beat@%h -Q beat", {"worker"}),
+        ("python -m celery -Abeat -b redis://beat worker", {"worker"}),
+        ("celery worker -A shop --beat", {"worker", "beat"}),
+        ("sh -c 'celery -A shop worker & exec celery -A shop beat'", {"worker", "beat"}),
+        ("celery -A shop flower", set()),
+        ("beat worker", set()),
+    ],
+)
+def test_the_subcommand_tells_the_role_and_no_value_of_an_option_does(command: str, roles: set[str]) -> None:
+    found = celery_processes([container("one", command)])
+    assert [set(one.roles) for one in found] == ([roles] if roles else [])
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ("", False),
+        ("-l info", True),
+        ("-linfo", True),
+        ("--loglevel=DEBUG", True),
+        ("--loglevel $LEVEL", True),
+        ("--loglevel error", False),
+        ("-l info -f /var/log/beat.log", False),
+        ("-l info --logfile=/var/log/beat.log", False),
+    ],
+)
+def test_beat_says_that_it_took_notice_at_level_info_only(options: str, shown: bool) -> None:
+    (beat,) = celery_processes([container("beat", f"sh -c 'rm -f beat.pid && celery -A shop beat {options}'")])
+    assert beat.shows_info is shown
+    assert beat.beat_interval is None
+
+
+@pytest.mark.parametrize("option", ["--max-interval 60", "--max-interval=60"])
+def test_beat_may_look_at_its_schedule_less_often(option: str) -> None:
+    (beat,) = celery_processes([container("beat", f"celery -A shop beat {option}")])
+    assert beat.beat_interval == 60
 
 
 @pytest.mark.parametrize("settings", ["", "{", "[]", "{}", '{"schedule": [{}]}', '{"schedule": 5}'])

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from .docker import Container, Docker
 from .errors import CleanupError
 
 _MARK = "fleetops.celery:"
-# django_celery_beat/schedulers.py says so at level INFO, which is beat's own default.
-_NOTICED = "DatabaseScheduler: Schedule changed."
+# Those of ``celery`` itself, before the subcommand. Source: celery/bin/celery.py.
+_OPTIONS_WITH_VALUE = ("-A", "--app", "-b", "--broker", "--result-backend", "--loader", "--config", "--workdir")
 
 # Runs in the application's own Python. It prints names, numbers and versions, nothing secret.
 _PROBE = r"""
@@ -31,6 +29,9 @@ def read(name, what):
             return file.read().decode("utf-8", "surrogateescape")
     except OSError:
         return ""
+
+def task_of(entry):
+    return str(entry.get("task") if isinstance(entry, dict) else entry.task)
 
 # A script that starts Celery may have set variables, and named the application.
 named = sys.argv[1]
@@ -68,7 +69,8 @@ print("MARK" + json.dumps({
     "beat_scheduler": str(conf.beat_scheduler),
     "timezone": str(app.timezone),
     "tasks": sorted(app.tasks),
-    "beat_schedule": sorted(map(str, conf.beat_schedule or ())),
+    "beat_schedule": {str(name): task_of(entry) for name, entry in (conf.beat_schedule or {}).items()},
+    "beat_interval": conf.beat_max_loop_interval or None,
     "schedule_file_age": time.time() - max(written) if written else None,
     "versions": versions,
 }))
@@ -83,6 +85,8 @@ class CeleryProcess:
     app: str | None
     roles: frozenset[str]
     scheduler: str | None
+    beat_interval: float | None  #: how often beat looks at its schedule at least, in seconds
+    shows_info: bool  #: whether what it says at level INFO is in its container's log
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ class Configuration:
     beat_scheduler: str
     timezone: str
     tasks: list[str] = field(default_factory=list)
-    beat_schedule: list[str] = field(default_factory=list)  #: names of its entries
+    beat_schedule: dict[str, str] = field(default_factory=dict)  #: the task of each of its entries, by name
+    beat_interval: float | None = None  #: ``beat_max_loop_interval``, in seconds
     schedule_file_age: float | None = None  #: seconds since beat's file in its working folder was written
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -116,7 +121,7 @@ def celery_processes(
     for container in containers:
         if container.service == SIDECAR or container.is_one_off:
             continue
-        words = _words(container.command)
+        words = _celery_words(container.command)
         roles = _roles(words)
         for role, service in (("worker", worker_service), ("beat", beat_service)):
             if service:
@@ -124,8 +129,17 @@ def celery_processes(
         if not roles:
             continue
         app = _option(words, ("-A", "--app")) or container.environment.get("CELERY_APP")
-        scheduler = _option(words, ("-S", "--scheduler"))
-        processes.append(CeleryProcess(container, app, frozenset(roles), scheduler))
+        scheduler, interval = _option(words, ("-S", "--scheduler")), _option(words, ("--max-interval",))
+        processes.append(
+            CeleryProcess(
+                container,
+                app,
+                frozenset(roles),
+                scheduler,
+                float(interval) if interval and interval.isdigit() else None,
+                _shows_info(words),
+            )
+        )
     return processes
 
 
@@ -157,31 +171,40 @@ def read_project(docker: Docker, processes: Sequence[CeleryProcess]) -> Configur
     return read_configuration(docker, running[0]) if running else None
 
 
-def wait_for_beat(docker: Docker, processes: Sequence[CeleryProcess], since: datetime, seconds: float) -> bool:
-    """Wait until a running beat has said that it took notice of a change made after *since*.
-
-    :param since: by this host's clock, aware
-    :param seconds: how long to wait; beat looks every five seconds
-    """
-    containers = [one.container for one in processes if "beat" in one.roles and one.container.state == "running"]
-    deadline = time.monotonic() + seconds
-    while containers:
-        if any(_NOTICED in docker.logs_since(container, since.isoformat()) for container in containers):
-            return True
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(0.5)
-    return False
-
-
 def _roles(words: Sequence[str]) -> set[str]:
     """Return what a command of these words runs."""
-    if not any(word.rpartition("/")[2] == "celery" for word in words):
-        return set()
-    roles = {word for word in words if word in ("worker", "beat")}
+    roles = {_subcommand(words[place + 1 :]) for place in _celery_places(words)} & {"worker", "beat"}
     if "worker" in roles and any(word in ("-B", "--beat") for word in words):
         roles.add("beat")
     return roles
+
+
+def _subcommand(words: Sequence[str]) -> str:
+    """Return the first of *words* that is neither an option nor an option's value."""
+    before = ""
+    for word in words:
+        if not word.startswith("-") and before not in _OPTIONS_WITH_VALUE:
+            return word
+        before = word
+    return ""
+
+
+def _shows_info(words: Sequence[str]) -> bool:
+    # Celery's own level is WARNING, for worker and beat alike.
+    level = _option(words, ("-l", "--loglevel")) or "WARNING"
+    return (
+        level.upper() not in ("WARNING", "ERROR", "CRITICAL", "FATAL") and _option(words, ("-f", "--logfile")) is None
+    )
+
+
+def _celery_words(command: Sequence[str]) -> list[str]:
+    """Return the words of *command* from ``celery`` on, if that is there: other commands have options of their own."""
+    words = _words(command)
+    return words[min(_celery_places(words), default=0) :]
+
+
+def _celery_places(words: Sequence[str]) -> list[int]:
+    return [place for place, word in enumerate(words) if word.rpartition("/")[2] == "celery"]
 
 
 def _words(command: Sequence[str]) -> list[str]:
@@ -202,4 +225,6 @@ def _option(words: Sequence[str], names: tuple[str, ...]) -> str | None:
             return value
         if word in names and position + 1 < len(words):
             return words[position + 1]
+        if word[:2] in names and word[2:]:
+            return word[2:]
     return None
