@@ -59,6 +59,7 @@ class PeriodicTask:
     interval: timedelta | None = field(default=None, compare=False)
     last_run_at: datetime | None = field(default=None, compare=False)
     date_changed: datetime | None = field(default=None, compare=False)
+    start_time: datetime | None = field(default=None, compare=False)  #: beat does not send it before
 
 
 class Beat:
@@ -200,6 +201,7 @@ def _periodic_task(row: Any) -> PeriodicTask:
         interval=timedelta(**{row.interval_period: row.interval_every}) if row.interval_every else None,
         last_run_at=_aware(row.last_run_at),
         date_changed=_aware(row.date_changed),
+        start_time=_aware(row.start_time),
     )
 
 
@@ -231,7 +233,7 @@ def describe(task: PeriodicTask | None) -> str:
     return f"{'enabled' if task.enabled else 'disabled'}{when}"
 
 
-_NOT_SHOWN = ("interval", "last_run_at", "date_changed")
+_NOT_SHOWN = ("interval", "last_run_at", "date_changed", "start_time")
 
 
 def task_document(task: PeriodicTask | None) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from .builtin_cleanup import NAME
 from .compose import Project
 from .database import Database
 from .errors import CleanupError, UsageError
-from .examine_beat import examine_schedule
+from .examine_beat import examine_own_schedule, examine_schedule
 from .examine_project import (
     Service,
     examine_configuration,
@@ -125,7 +125,10 @@ def _add_schedule(found: Survey, database: Database) -> None:
     try:
         beat = Beat(database)
     except UsageError:
-        return  # the application keeps its schedule elsewhere
+        # The application keeps its schedule elsewhere.
+        if found.configuration is not None:
+            found.findings += examine_own_schedule(found.configuration)
+        return
     tasks = {task.name: task for task in beat.tasks()}
     found.periodic_tasks = len(tasks)
     found.builtin_enabled = tasks[NAME].enabled if NAME in tasks else None

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 
 from .application import Configuration
 from .beat import PeriodicTask
+from .beat_versions import MISSED, MISSED_FIX, may_be_missed
 from .builtin_cleanup import NAME
 from .crontab import previous_due
+from .errors import UsageError
 from .findings import Finding, error, warning
 from .maintenance_schedule import is_maintenance
 
@@ -32,15 +34,13 @@ def examine_schedule(
     yield from _overdue(enabled, now)
     if configuration is None:
         return
-    yield from _unknown(enabled, configuration)
+    fix = "Remove it with the module periodic_task"
+    yield from _unknown({task.name: task.task for task in enabled}, configuration, fix)
+    yield from _not_loaded(enabled, configuration)
     builtin = tasks.get(NAME)
-    if configuration.result_expires and builtin is None:
-        yield warning(
-            "backend_cleanup_returns",
-            f"The application sets result_expires, so the next start of beat installs {NAME}, enabled.",
-            "Disable it with the module backend_cleanup, or set result_expires to None in the application.",
-        )
-    elif builtin is not None and builtin.enabled:
+    if builtin is None:
+        yield from _returning(configuration, "Disable it with the module backend_cleanup")
+    elif builtin.enabled:
         yield warning(
             "backend_cleanup_enabled",
             f"{NAME} runs at {builtin.crontab} and deletes every result that is older than result_expires.",
@@ -48,10 +48,47 @@ def examine_schedule(
         )
 
 
+def examine_own_schedule(configuration: Configuration) -> Iterator[Finding]:
+    """Yield what is wrong with the periodic tasks of an application that keeps none in a database.
+
+    Beat has those of ``beat_schedule``, and installs the built-in one where the result backend needs it.
+    """
+    yield from _unknown(configuration.beat_schedule, configuration, "Take it out of the application's beat_schedule")
+    if configuration.result_backend not in ("", "disabled") and not configuration.expires_by_itself:
+        yield from _returning(configuration, "Leave it if it is wanted")
+
+
+def _returning(configuration: Configuration, fix: str) -> Iterator[Finding]:
+    """Yield that beat installs the built-in task, where it does."""
+    if NAME in configuration.beat_schedule:
+        why, end = f"has {NAME} in beat_schedule", "take it out of the application's beat_schedule"
+    elif configuration.result_expires:
+        why, end = "sets result_expires", "set result_expires to None in the application"
+    else:
+        return
+    yield warning(
+        "backend_cleanup_returns",
+        f"The application {why}, so the next start of beat installs {NAME}, enabled.",
+        f"{fix}, or {end}.",
+    )
+
+
+def _not_loaded(tasks: list[PeriodicTask], configuration: Configuration) -> Iterator[Finding]:
+    names = [task.name for task in tasks if may_be_missed(task, configuration.versions)]
+    if names:
+        yield warning(
+            "beat_misses_tasks",
+            f"{MISSED} So it may never send {names[0]}"
+            + (f", nor {len(names) - 1} other tasks." if len(names) > 1 else "."),
+            MISSED_FIX,
+        )
+
+
 def _overdue(tasks: list[PeriodicTask], now: datetime) -> Iterator[Finding]:
     late = []
     for task in tasks:
-        known = max((moment for moment in (task.last_run_at, task.date_changed) if moment), default=None)
+        moments = (task.last_run_at, task.date_changed, task.start_time)
+        known = max((moment for moment in moments if moment), default=None)
         if known is None:
             continue
         due = _due(task, known, now - _GRACE)
@@ -74,15 +111,19 @@ def _due(task: PeriodicTask, known: datetime, before: datetime) -> datetime | No
         return due if due < before else None
     if task.crontab is None or task.timezone is None:
         return None
-    return previous_due(task.crontab, task.timezone, before)
+    try:
+        return previous_due(task.crontab, task.timezone, before)
+    except UsageError:
+        return None  # Celery takes lines in which only it knows what they mean
 
 
-def _unknown(tasks: list[PeriodicTask], configuration: Configuration) -> Iterator[Finding]:
-    for task in tasks:
+def _unknown(tasks: Mapping[str, str], configuration: Configuration, fix: str) -> Iterator[Finding]:
+    """Yield which of *tasks*, by their names in the schedule, the application does not have."""
+    for name, task in tasks.items():
         # Those of the role beat_schedule are known to the workers, which need not be who was asked.
-        if task.task not in configuration.tasks and not is_maintenance(task.task):
+        if task not in configuration.tasks and not is_maintenance(task):
             yield warning(
                 "periodic_task_unknown",
-                f"The periodic task {task.name} runs {task.task}, which the application does not have.",
-                "Remove it with the module periodic_task, or put the task back into the application.",
+                f"The periodic task {name} runs {task}, which the application does not have.",
+                f"{fix}, or put the task back into the application.",
             )

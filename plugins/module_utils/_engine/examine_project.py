@@ -16,7 +16,7 @@ from .errors import CleanupError
 from .findings import Finding, error, warning
 
 # Result backends that keep results for ever unless they are told when to drop them.
-_EXPIRING_BACKENDS = ("redis", "rediss", "cache", "memcached")
+_EXPIRING_BACKENDS = ("redis", "rediss", "sentinel", "cache", "memcached")
 
 
 @dataclass(frozen=True)

@@ -95,11 +95,10 @@ def _foreign_keys(database: Database, record: RecordTable) -> Iterator[Finding]:
         if reference.table in known and reference.indexed:
             continue
         table, columns = reference.table, ", ".join(reference.columns)
-        if table not in known:
+        if table not in known and not reference.gives_way:
             yield warning(
                 "referenced",
-                f"Rows of {table} ({columns}) point at {record.name}: rows that they point at cannot be deleted, "
-                "unless the foreign key cascades.",
+                f"Rows of {table} ({columns}) point at {record.name}: rows that they point at cannot be deleted.",
                 f"Delete rows of {table} first, let its foreign key cascade, or set referenced to skip.",
             )
         if not reference.indexed:

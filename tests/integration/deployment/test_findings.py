@@ -110,6 +110,21 @@ def test_a_foreign_key_is_found_and_whether_it_has_an_index(
     assert set(findings(fork_module, database.url)) == {"referenced"}
 
 
+@pytest.mark.parametrize("rule", ["CASCADE", "SET NULL"])
+def test_a_foreign_key_that_gives_way_is_no_finding(
+    make_database: Callable[..., Database], fork_module: RunModule, rule: str
+) -> None:
+    database = make_database(indexed)
+    key = "BIGINT" if database.kind == "postgresql" else "INTEGER"
+    database.execute(
+        f"CREATE TABLE invoices (id INTEGER PRIMARY KEY, task_id {key}, "
+        f"FOREIGN KEY (task_id) REFERENCES processing_tasks (id) ON DELETE {rule})"
+    )
+    database.execute("CREATE INDEX by_task ON invoices (task_id)")
+    # SQLite follows the rule only for sessions that ask for it.
+    assert set(findings(fork_module, database.url)) == ({"referenced"} if database.kind == "sqlite" else set())
+
+
 def old_celery_tables(database: Database) -> None:
     """As Celery made them before 5.6.3, and newer ones leave them."""
     create_celery_tables(database, "5.6.2")
