@@ -16,7 +16,7 @@ options:
       - The database as a SQLAlchemy URL, for example V(postgresql://user:password@host:5432/database).
       - The scheme is V(postgresql), V(mysql), V(mariadb) or V(sqlite). Without a C(+driver) whichever driver is installed serves.
       - Exactly one of O(database_url) and O(compose) is needed.
-      - If the value is not specified in the task, the value of the environment variable E(CELERY_DATABASE_URL) on the host is used.
+      - If the task specifies neither this nor O(compose), the value of the environment variable E(CELERY_DATABASE_URL) on the host is used.
     type: str
   compose:
     description:

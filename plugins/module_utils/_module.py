@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.respawn import (
     has_respawned,
     probe_interpreters_for_module,
@@ -46,11 +46,7 @@ INTERPRETERS = (
 Specification = dict[str, Any]
 
 _DATABASE: Specification = {
-    "database_url": {
-        "type": "str",
-        "no_log": True,
-        "fallback": (env_fallback, ["CELERY_DATABASE_URL"]),
-    },
+    "database_url": {"type": "str", "no_log": True},
     "compose": {
         "type": "dict",
         "options": {
@@ -140,13 +136,27 @@ def new_module(
     """
     # Libraries are no garbage: to look through them again and again, and at the end, takes longer than a small query.
     gc.freeze()
-    return Module(
+    module = Module(
         argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
         mutually_exclusive=[] if both else [("database_url", "compose")],
-        required_one_of=[("database_url", "compose")],
         required_by=required_by or {},
         supports_check_mode=True,
     )
+    if not module.params["database_url"] and not module.params["compose"]:
+        _take_from_environment(module)
+    return module
+
+
+def _take_from_environment(module: Module) -> None:
+    """Let the host's environment say where the database is, since the task does not.
+
+    Ansible's own fallback would do so beside ``compose`` too, which it excludes.
+    """
+    url = os.environ.get("CELERY_DATABASE_URL")
+    if not url:
+        module.fail_json(msg="one of the following is required: database_url, compose")
+    module.no_log_values.add(url)
+    module.params["database_url"] = url
 
 
 def run_module(

@@ -10,8 +10,8 @@ short_description: Manage a periodic task of django-celery-beat
 version_added: 1.0.0
 description:
   - Makes, changes or removes one row of the schedule that django-celery-beat keeps in the database, from 2.6 to 2.9. Other rows are left alone.
-  - The schedule is always a crontab. Intervals are not offered, since beat counts them from its own start, so that an interval of a day never
-    ends where beat restarts daily.
+  - The schedule is always a crontab. Intervals are refused, since beat counts them from the last run, and from its own start until there was
+    one, so that daily work moves through the day, or never runs where beat restarts daily. A row that has one of a day or more is warned of.
   - Beat is told in the same transaction, so a running one takes notice within seconds.
 author:
   - fleetops.celery contributors (@fleetops)
@@ -30,7 +30,12 @@ options:
     description:
       - When to run it, as the usual five fields, V(minute hour day-of-month month day-of-week). Needed to make a row.
       - A schedule of another kind, such as an interval, is replaced.
+      - After a change, given O(compose), the application is asked for its version of django-celery-beat. A warning tells where that is 2.8.0,
+        which leaves out tasks of an hour that is more than one away.
     type: str
+  interval:
+    description: Refused, with the reason. Use O(crontab).
+    type: raw
   timezone:
     description: The time zone of O(crontab). For a new schedule, that of the other rows where not given.
     type: str
@@ -139,20 +144,43 @@ report:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import celery_processes, read_project
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import (
     Beat,
     describe,
     task_diff,
     task_document,
 )
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat_versions import (
+    MISSED,
+    MISSED_FIX,
+    may_be_missed,
+)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.scheduling import COLUMNS, remove_task, set_task
-from ansible_collections.fleetops.celery.plugins.module_utils._module import run_module
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError, UsageError
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.scheduling import (
+    COLUMNS,
+    NO_INTERVALS,
+    counts_days,
+    remove_task,
+    set_task,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._module import Module, run_module
 
 
-def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
+def _versions(module: Module) -> dict[str, str]:
+    """Return the versions of the application's packages; none where it cannot be asked."""
+    try:
+        known = module.project and read_project(module.project.docker, celery_processes(module.project.containers))
+    except CleanupError:
+        return {}
+    return known.versions if known else {}
+
+
+def work(module: Module, database: Database) -> dict[str, Any]:
     params, check = module.params, module.check_mode
+    if params["interval"] is not None:
+        raise UsageError(f"interval is refused. {NO_INTERVALS}")
     beat, name = Beat(database), params["name"]
     if params["state"] == "absent":
         before, after = remove_task(beat, name, check=check)
@@ -160,6 +188,10 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         given = {key: params[key] for key in COLUMNS if params[key] is not None}
         before, after = set_task(beat, name, given, crontab=params["crontab"], timezone=params["timezone"], check=check)
     changed = before != after
+    if counts_days(after):
+        module.warn(f"{name} has an interval of {after.interval}. {NO_INTERVALS}")
+    elif changed and after is not None and may_be_missed(after, _versions(module)):
+        module.warn(f"{MISSED} So it may never send {name}. {MISSED_FIX}")
     return {
         "changed": changed,
         "before": task_document(before),
@@ -176,6 +208,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "task": {"type": "str"},
             "crontab": {"type": "str"},
+            "interval": {"type": "raw"},
             "timezone": {"type": "str"},
             "args": {"type": "list", "elements": "raw"},
             "kwargs": {"type": "dict"},

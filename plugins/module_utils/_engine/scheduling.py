@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Optional
 
 from .beat import Beat, PeriodicTask
@@ -20,7 +21,18 @@ COLUMNS = ("task", "args", "kwargs", "queue", "priority", "expire_seconds", "ena
 #: What Django keeps a positive whole number in.
 _LONGEST_EXPIRY = 2**31 - 1
 
+#: Why no interval is taken, and what to give instead.
+NO_INTERVALS = (
+    "Beat counts an interval from the last run, and from its own start until there was one: so daily work moves "
+    "through the day, or never runs where beat restarts daily. Say when it runs by crontab, such as 0 3 * * *."
+)
+
 Change = tuple[Optional[PeriodicTask], Optional[PeriodicTask]]
+
+
+def counts_days(task: PeriodicTask | None) -> bool:
+    """Whether *task* does daily work by an interval."""
+    return task is not None and task.crontab is None and (task.interval or timedelta(0)) >= timedelta(days=1)
 
 
 def remove_task(beat: Beat, name: str, *, check: bool) -> Change:
@@ -78,6 +90,8 @@ def _schedule(
         if timezone is not None:
             raise UsageError("timezone belongs to a crontab; give crontab too.")
         return None
+    if len(line.split()) in (1, 2):  # @daily, 24h, every 1d
+        raise UsageError(f"crontab {line!r} is no line of five fields. {NO_INTERVALS}")
     zone = timezone or (before.timezone if before else None) or beat.usual_timezone()
     return {**parse_crontab(line), "timezone": zone}
 

@@ -166,6 +166,21 @@ def test_an_interval_is_replaced(fork_module: RunModule, tasks: Database) -> Non
     assert Application(tasks, beat=True).read_schedule()["poll"]["errors"] is None
 
 
+@pytest.mark.parametrize(("every", "period", "warned"), [(1, "days", True), (24, "hours", True), (23, "hours", False)])
+def test_an_interval_of_a_day_is_warned_of(
+    fork_module: RunModule, one_database: Database, every: int, period: str, warned: bool
+) -> None:
+    one_database.execute(f"UPDATE django_celery_beat_intervalschedule SET every = {every}, period = '{period}'")
+    arguments = {"database_url": one_database.url, "name": "poll"}
+    for options in ({}, {"queue": "slow"}):
+        told = str(fork_module("periodic_task", {**arguments, **options}).get("warnings"))
+        assert ("poll has an interval of 1 day" in told) is warned
+    # Nothing is wrong with what has a time, or is gone.
+    for options in ({"crontab": "0 3 * * *"}, {"state": "absent"}):
+        for check in (True, False):
+            assert "warnings" not in fork_module("periodic_task", {**arguments, **options}, check=check)
+
+
 def test_a_task_that_ran_once_repeats(fork_module: RunModule, tasks: Database) -> None:
     _quartet(fork_module, tasks, name="once", crontab="5 4 * * *")
     after = _row(tasks, "once")
@@ -222,6 +237,10 @@ def test_a_row_that_is_enabled_again_is_not_overdue(fork_module: RunModule, one_
         ({"crontab": "0 3 * * 7"}, "'7' is no day of week"),
         ({"crontab": "0 3 * *"}, "has 4 fields"),
         ({"crontab": ""}, "has 0 fields"),
+        ({"crontab": "@daily"}, "'@daily' is no line of five fields. Beat counts an interval"),
+        ({"crontab": "every 24h"}, "by crontab, such as 0 3 * * *"),
+        ({"interval": "24h"}, "interval is refused. Beat counts an interval"),
+        ({"interval": {"every": 1, "period": "days"}}, "by crontab, such as 0 3 * * *"),
         ({"crontab": "0 3 * * *", "timezone": "Berlin"}, "'Berlin' is not a time zone"),
         ({"timezone": "Berlin"}, "'Berlin' is not a time zone"),
         ({"name": "poll", "timezone": "UTC"}, "timezone belongs to a crontab"),

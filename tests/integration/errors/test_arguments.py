@@ -207,6 +207,14 @@ def test_exactly_one_place_names_the_database(fork_module: RunModule, module: st
     _refused(fork_module(module, {"compose": {}}), ("one of the following is required", "project_dir, project_name"))
 
 
+@pytest.mark.parametrize("module", [*EVERY_MODULE, "deployment_info"])
+def test_what_the_environment_says_is_for_tasks_that_say_nothing(run_module: RunModule, module: str) -> None:
+    compose = {"project_dir": "/srv/shop", "docker_cli": "/srv/no-docker"}
+    run = run_module(module, {"compose": compose}, env={"CELERY_DATABASE_URL": "sqlite:////srv/results.db"})
+    assert "The command /srv/no-docker cannot be run" in run.get("msg", str(run.get("findings")))
+    assert "results.db" not in run.output
+
+
 HOSTILE = "\"; DROP TABLE processing_tasks; -- `%s %(x)s {{ 7 * 7 }} :x \\ ' ü"
 
 
