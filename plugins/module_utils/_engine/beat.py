@@ -206,14 +206,18 @@ def _periodic_task(row: Any) -> PeriodicTask:
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    """Return a date of Django's as an aware one in UTC."""
+    """Return a date of beat's as an aware one in UTC.
+
+    Where the column keeps no zone, beat reads and writes UTC, with Django's USE_TZ off too: only the dates that Django
+    itself writes then, such as date_changed in its admin, are local, and beat takes them for UTC as well.
+    """
     if moment is None:
         return None
     return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
 
 
 def _as_kept(moment: datetime, column: Any) -> datetime:
-    """Return *moment* as Django writes it: UTC, without its zone where the column keeps none."""
+    """Return *moment* as beat reads it: UTC, without its zone where the column keeps none."""
     return moment if getattr(column.type, "timezone", False) else moment.replace(tzinfo=None)
 
 
