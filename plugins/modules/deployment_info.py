@@ -92,6 +92,7 @@ services:
   description:
     - The containers of the Compose project, running or not. Empty where O(compose) is not given.
     - C(roles) has V(database), V(worker) or V(beat). It has V(application) for other services that run from the image of worker or beat.
+    - What C(docker compose run) has started has none.
   returned: success
   type: list
   elements: dict
