@@ -189,7 +189,7 @@ def work(module: Module, database: Database) -> dict[str, Any]:
         before, after = set_task(beat, name, given, crontab=params["crontab"], timezone=params["timezone"], check=check)
     changed = before != after
     if counts_days(after):
-        module.warn(f"{name} has an interval of {after.interval}. {NO_INTERVALS}")
+        module.warn(f"{name} has an interval of a day or more. {NO_INTERVALS}")
     elif changed and after is not None and may_be_missed(after, _versions(module)):
         module.warn(f"{MISSED} So it may never send {name}. {MISSED_FIX}")
     return {

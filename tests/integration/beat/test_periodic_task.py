@@ -174,7 +174,7 @@ def test_an_interval_of_a_day_is_warned_of(
     arguments = {"database_url": one_database.url, "name": "poll"}
     for options in ({}, {"queue": "slow"}):
         told = str(fork_module("periodic_task", {**arguments, **options}).get("warnings"))
-        assert ("poll has an interval of 1 day" in told) is warned
+        assert ("poll has an interval of a day or more" in told) is warned
     # Nothing is wrong with what has a time, or is gone.
     for options in ({"crontab": "0 3 * * *"}, {"state": "absent"}):
         for check in (True, False):
