@@ -67,6 +67,15 @@ def test_the_built_in_task_is_found_until_it_is_retired(clinic: ComposeProject) 
     assert _findings(clinic) == {}
 
 
+def test_a_schedule_that_is_in_no_database_is_that_of_the_application(clinic: ComposeProject, tmp_path: Path) -> None:
+    """A database without its tables, as where beat keeps its schedule in a file."""
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    found = _run(clinic, "deployment_info", database_url=f"sqlite:///{empty}")
+    assert {one["code"] for one in found["findings"]} == {"no_record_table", "backend_cleanup_returns"}
+    assert "cleanup-celery-results" in found["beat"]["beat_schedule"]
+
+
 def test_a_task_that_no_worker_knows_is_found_while_it_is_enabled(clinic: ComposeProject) -> None:
     """Runs after the built-in task was retired, as the tests below."""
     task = {"name": "forgotten", "task": "apps.scheduler.tasks.renamed", "crontab": "0 5 1 1 *"}
