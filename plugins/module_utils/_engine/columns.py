@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 from .libraries import sa
@@ -34,6 +35,14 @@ def list_columns(connection: Any, table: str, schema: str | None) -> tuple[list[
         return [], []  # SQLAlchemy 1.4 raises nothing on SQLite
     key = inspector.get_pk_constraint(table, schema=schema)["constrained_columns"]
     return [sa.Column(one["name"], one["type"], nullable=one["nullable"]) for one in columns], key
+
+
+def written_columns(connection: Any, table: str, schema: str | None) -> list[str]:
+    """Return the names of the columns of *table* whose values the server does not compute itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of types that SQLAlchemy does not know
+        described = sa.inspect(connection).get_columns(table, schema=schema)
+    return [column["name"] for column in described if not column.get("computed")]
 
 
 def _postgresql(connection: Any, table: str, schema: str | None) -> tuple[list[Any], list[str]] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .archive_manifest import ArchivedTable, Values
 from .archive_rows import as_it_is, as_text, bound, matching
+from .columns import written_columns
 from .database import Database
 from .errors import UsageError
 from .libraries import sa
@@ -36,6 +37,7 @@ class Target:
             if not inspector.has_table(**where):
                 raise UsageError(f"{database.name} has no table {name}. Nothing was restored.")
             self._described = inspector.get_columns(**where)
+            self._written = set(written_columns(connection, self._bare, self._schema or None))
             primary = tuple(inspector.get_pk_constraint(**where)["constrained_columns"])
             unique = [tuple(one["column_names"]) for one in inspector.get_unique_constraints(**where)]
             # Of the constraints that SQLite keeps as text, SQLAlchemy does not understand all; it knows their indexes.
@@ -99,14 +101,25 @@ class Target:
 
     def insert(self, archived: ArchivedTable, rows: Sequence[Values]) -> None:
         """Insert *rows* as they were, in one transaction."""
-        names = [column["name"] for column in archived.columns]
-        forms = [column["form"] for column in archived.columns]
+        places = [place for place, column in enumerate(archived.columns) if column["name"] in self._written]
+        forms = {f"value_{place}": archived.columns[place]["form"] for place in places}
+        documents = [
+            {name: bound(row[place], form) for place, (name, form) in zip(places, forms.items())} for row in rows
+        ]
+        statement = self._insertion([archived.columns[place]["name"] for place in places], list(forms))
+        with self._database.transaction() as connection:
+            connection.execute(statement, documents)
+        self._inserted = True
+
+    def _insertion(self, names: list[str], values: list[str]) -> Any:
+        """Return the statement that puts parameters called *values* into the columns called *names*."""
         # Without types, so that each value goes to the server as it is in the archive.
         table = sa.table(self._bare, *map(sa.column, names), schema=self._schema or None)
-        documents = [{name: bound(value, form) for name, value, form in zip(names, row, forms)} for row in rows]
-        with self._database.transaction() as connection:
-            connection.execute(sa.insert(table), documents)
-        self._inserted = True
+        if any((column.get("identity") or {}).get("always") for column in self._described):
+            parameters = ", ".join(f":{value}" for value in values)
+            own = sa.text(f"OVERRIDING SYSTEM VALUE VALUES ({parameters})").columns()
+            return sa.insert(table).from_select(names, own)
+        return sa.insert(table).values({name: sa.bindparam(value) for name, value in zip(names, values)})
 
     def advance_sequence(self) -> None:
         """See that PostgreSQL's next number does not collide with what was put back."""

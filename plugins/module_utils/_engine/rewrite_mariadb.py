@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from .columns import written_columns
 from .database import Database
 from .errors import CleanupError, DatabaseError, LockTimeoutError
 from .libraries import sa
@@ -138,7 +139,7 @@ class RewriteBySwapping(Rewrite):
 
     def _copy(self, connection: Any, survivors: Survivors) -> int:
         table = self._record.table
-        names = self._written_columns(connection)
+        names = written_columns(connection, table.name, table.schema)
         columns: list[Any] = [sa.column(name) for name in names]
         staying = sa.select(*columns).select_from(table).where(survivors.condition(connection))
         new = sa.table(table.name + _NEW, *(sa.column(name) for name in names), schema=table.schema)
@@ -229,16 +230,6 @@ class RewriteBySwapping(Rewrite):
 
     def _definition(self, connection: Any, table: str) -> str:
         return str(connection.execute(text(f"SHOW CREATE TABLE {table}")).one()[1])
-
-    def _written_columns(self, connection: Any) -> list[str]:
-        """Return the columns that the server does not compute itself."""
-        rows = connection.execute(
-            sa.text(
-                "SELECT column_name FROM information_schema.columns WHERE table_schema = :space AND table_name = :name "
-                "AND is_generated = 'NEVER' ORDER BY ordinal_position"
-            ).bindparams(space=self._space(connection), name=self._record.table.name)
-        )
-        return [str(row[0]) for row in rows]
 
     def _named(self, ending: str) -> str:
         table = self._record.table

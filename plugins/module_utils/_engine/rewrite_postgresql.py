@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from .columns import written_columns
 from .libraries import sa
 from .rewrite import Rewrite, plain, text
 from .survivors import Survivors
@@ -90,23 +91,14 @@ class RewriteInPlace(Rewrite):
         for drop, _make in indexes:
             self._timed(connection, drop)
         quote = connection.dialect.identifier_preparer.quote
-        columns = ", ".join(plain(quote(name)) for name in self._written_columns(connection))
+        table = self._record.table
+        columns = ", ".join(plain(quote(name)) for name in written_columns(connection, table.name, table.schema))
         self._timed(
             connection,
             f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}",
         )
         for _drop, make in indexes:
             self._timed(connection, make)
-
-    def _written_columns(self, connection: Any) -> list[str]:
-        """Return the columns that the server does not compute itself."""
-        rows = connection.execute(
-            sa.text(
-                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 "
-                "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
-            ).bindparams(name=self._table)
-        )
-        return [str(row[0]) for row in rows]
 
     def _indexes(self, connection: Any) -> list[tuple[str, str]]:
         """Return how to drop and how to make again each index about which nothing but its definition is known."""

@@ -195,6 +195,24 @@ def test_enumerations_and_floats(make_database: MakeDatabase, fork_module: RunMo
     assert dump(database) == before
 
 
+def test_columns_that_the_server_computes(make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path) -> None:
+    database = make_database(_tasks)
+    kept = {"postgresql": "STORED", "mariadb": "STORED", "sqlite": "VIRTUAL"}[database.kind]
+    database.execute(
+        "ALTER TABLE processing_tasks ADD double_progress INTEGER"
+        f" GENERATED ALWAYS AS (coalesce(2 * (progress + 0), length('a (b), c'))) {kept}"
+    )
+    if database.kind == "postgresql":
+        database.execute(
+            "ALTER TABLE processing_tasks ALTER id DROP DEFAULT, ALTER id ADD GENERATED ALWAYS AS IDENTITY"
+        )
+    before = dump(database)
+    purge(database, profile="processing_tasks", archive={"path": str(tmp_path)})
+    assert database.count("processing_tasks") == 0
+    done = fork_module("results_restore", {"database_url": database.url, "path": str(tmp_path)})
+    assert (done["restored"], dump(database)) == (59, before)
+
+
 @pytest.mark.parametrize("database_server", ["postgresql"], indirect=True)
 def test_new_numbers_do_not_collide(dcr: Database, fork_module: RunModule, tmp_path: Path) -> None:
     _results(dcr)
