@@ -13,10 +13,10 @@ the order of steps is what keeps every row:
 4. the manifest says that the file now counts up to there, with the rows and the checksum of all of it.
 
 What lies beyond the manifest's count is of unknown outcome: the run was killed, or lost its connection,
-between 2 and 4. A transaction is done as a whole or not at all, so one row of a member that is still in
-the table proves that nothing was deleted, and the member is cut off; otherwise it is made to count. That
-is settled before anything else is deleted from the table: here after a failed commit, and at the start of
-the next run into the folder. A restore needs no answer, as it leaves alone what is there.
+between 2 and 4. A transaction is done as a whole or not at all, so where every row of a member is still in
+the table, nothing was deleted, and the member is cut off; otherwise it is made to count. That is settled
+before anything else is deleted from the table: here after a failed commit, and at the start of the next
+run into the folder. A restore needs no answer, as it leaves alone what is there.
 """
 
 from __future__ import annotations

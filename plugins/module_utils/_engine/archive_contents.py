@@ -43,13 +43,14 @@ def describe_table(database: Database, record: RecordTable, table: Any) -> Archi
     profile = record.profile
     known = next((one for one in (profile, *profile.followers) if one.table == table.fullname), None)
     words = {word: name for word, name in known.columns.items() if name in table.c} if known else {}
-    key = [column.name for column in table.primary_key]
+    parent = next((child.column for child in profile.children if child.table == table.fullname), None)
+    age = next((words[word] for word in ("created", "finished") if word in words), None)
+    # Without AUTOINCREMENT, SQLite gives the id of a deleted row to a new one: what else no update changes tells.
+    telling = [*(column.name for column in table.primary_key), parent, words.get("task_id"), age]
     return ArchivedTable(
         name=table.fullname,
         columns=[column_document(database, column) for column in table.c],
-        # Without AUTOINCREMENT, SQLite gives the id of a deleted row to a new one: what else no update changes tells.
-        identity=list(dict.fromkeys([*key, *(words[word] for word in ("task_id", "created") if word in words)]))
-        or [column.name for column in table.c],
+        identity=list(dict.fromkeys(name for name in telling if name)) or [column.name for column in table.c],
         words={word: words[word] for word in _SELECTING if word in words},
-        parent=next((child.column for child in profile.children if child.table == table.fullname), None),
+        parent=parent,
     )

@@ -44,20 +44,24 @@ def settle_earlier(database: Database, folder: Path, ours: Manifest) -> None:
 def settle(database: Database, file: ArchiveFile) -> None:
     """Make the members beyond the manifest's count part of the archive, or cut them off.
 
-    The rows of a member were deleted together, so one that is there proves that none was.
+    The rows of a member were deleted together or not at all. Where all are there, none was; where one is missing, all
+    were, and those that are there came back since, such as by a restore of some. Or somebody else deleted it, and then
+    rows are archived that are still there: that loses none, where a cut might.
     """
     manifest = file.manifest
     rows: Counter[str] = Counter()
     file.data.seek(manifest.bytes)
+    deleted = False
     settled: list[tuple[int, Counter[str]]] = []
     try:
         for lines, end in read_blocks(file.data, manifest.compression):
-            if _any_is_there(database, manifest, lines):
-                break
             rows.update(parse_line(line)[0] for line in lines)
+            deleted = deleted or not _all_are_there(database, manifest, lines)
             if end is not None:
+                if not deleted:
+                    break
                 settled.append((end, rows))
-                rows = Counter()
+                rows, deleted = Counter(), False
     except ArchiveError:
         pass  # it never came to the disk as a whole, so its rows were not deleted
     for end, counted in settled:
@@ -65,19 +69,21 @@ def settle(database: Database, file: ArchiveFile) -> None:
     file.cut()
 
 
-def _any_is_there(database: Database, manifest: Manifest, lines: list[bytes]) -> bool:
+def _all_are_there(database: Database, manifest: Manifest, lines: list[bytes]) -> bool:
     by_table: dict[str, list[Values]] = {}
     for name, values in map(parse_line, lines):
         by_table.setdefault(name, []).append(values)
     for name, rows in by_table.items():
         table = manifest.find(name)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
-            if table is not None and _one_is_there(database, table, rows[start : start + _ROWS_AT_ONCE]):
-                return True
-    return False
+            some = rows[start : start + _ROWS_AT_ONCE]
+            if table is not None and _count(database, table, some) < len(some):
+                return False
+    return True
 
 
-def _one_is_there(database: Database, table: ArchivedTable, rows: list[Values]) -> bool:
+def _count(database: Database, table: ArchivedTable, rows: list[Values]) -> int:
+    """Return how many of *rows* are in the table."""
     schema, _dot, bare = table.name.rpartition(".")
     columns: list[Any] = [sa.column(name) for name in table.identity]
     places = table.places(table.identity)
@@ -85,5 +91,4 @@ def _one_is_there(database: Database, table: ArchivedTable, rows: list[Values]) 
     wanted = [[as_it_is(bound(row[place], form)) for place, form in zip(places, forms)] for row in rows]
     live: Any = sa.table(bare, *columns, schema=schema or None)
     # Locked, so that a commit that the server has yet to finish for a session that died is waited for.
-    look = sa.select(*live.c).where(matching(list(live.c), wanted)).limit(1).with_for_update()
-    return bool(database.rows(look))
+    return len(database.rows(sa.select(*live.c).where(matching(list(live.c), wanted)).with_for_update()))

@@ -12,6 +12,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive_file import ArchiveFile
-from support.archives import counted, end_sessions, left, make_logs, settled
+from support.archives import Held, counted, end_sessions, left, make_logs, settled
 from support.engine import purge
 from support.running import ModuleRun
 from support.running.collection import clean_environment, link_checkout
 from support.servers import Database
-from support.tables import dump
+from support.tables import create_task_logs, dump, fill
+from support.tables.rows import task_log_rows
 
 MakeDatabase = Callable[..., Database]
 RunModule = Callable[..., ModuleRun]
@@ -69,6 +71,56 @@ def test_restored_at_once_after_a_kill(make_database: MakeDatabase, fork_module:
     assert _start(database, tmp_path, moment="after the commit", batch=3).wait() == -signal.SIGKILL
     fork_module("results_restore", {"database_url": database.url, "path": str(tmp_path)})
     assert dump(database) == before
+
+
+def _reuse(database: Database, gone: Held) -> None:
+    """Give a new record children with the numbers of those that have gone, as SQLite does."""
+    fill(database, "task_logs", [task_log_rows(1, days=0)])
+    for _table, number in (key for key in gone if key[0] == "task_execution_history"):
+        database.execute(
+            "INSERT INTO task_execution_history (id, task_id, attempt_number, status)"
+            f" SELECT {number}, max(id), 1, 'new' FROM task_logs"
+        )
+
+
+def test_rows_that_have_the_numbers_of_archived_ones(make_database: MakeDatabase, tmp_path: Path) -> None:
+    database = make_database(make_logs)
+    rows = left(database)
+    assert _start(database, tmp_path, moment="after the commit", batch=3, batch_size=50).wait() == -signal.SIGKILL
+    still_there = left(database)
+    _reuse(database, rows - still_there - counted(tmp_path))
+    new = left(database) - still_there
+    assert new.total() > 1
+    assert settled(database, tmp_path) == rows + new
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_sample_that_has_the_number_of_an_archived_one(
+    make_database: MakeDatabase, tmp_path: Path, count: int
+) -> None:
+    database = make_database(create_task_logs)
+
+    def sample(when: str) -> None:
+        for number in range(1, count + 1):
+            database.execute(f"INSERT INTO queue_stats VALUES ({number}, 'fast', {number}, '{when}')")
+
+    sample("2020-01-01 00:00:00")
+    assert _start(database, tmp_path, moment="after the commit", batch=1).wait() == -signal.SIGKILL
+    assert database.count("queue_stats") == 0
+    sample("2100-01-01 00:00:00")
+    assert settled(database, tmp_path) == Counter({("queue_stats", number): 2 for number in range(1, count + 1)})
+
+
+def test_restored_in_part_after_a_kill(make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path) -> None:
+    database = make_database(make_logs)
+    rows, tasks = left(database), dict(database.execute("SELECT id, task_id FROM task_logs"))
+    assert _start(database, tmp_path, moment="after the commit", batch=3).wait() == -signal.SIGKILL
+    still_there = left(database)
+    chosen = max(number for name, number in rows - still_there if name == "task_logs")
+    asked = {"database_url": database.url, "path": str(tmp_path), "task_ids": [tasks[chosen]]}
+    assert fork_module("results_restore", asked)["restored"] == 3
+    back = left(database) - still_there
+    assert settled(database, tmp_path) == rows + back
 
 
 def test_two_at_once(make_database: MakeDatabase, tmp_path: Path) -> None:
