@@ -11,6 +11,8 @@ version_added: 1.0.0
 description:
   - Puts the rows of an archive that M(fleetops.celery.results_purge) wrote back into their tables, as they were, with their ids.
   - Rows that are there already, by their primary key or another unique one, are left alone.
+  - A row whose key another row has now, such as an id that SQLite gave away again, is not put back, nor are the rows of child tables
+    that belong to it. They are counted as RV(conflicts), and a warning names their tables.
   - Checksums and columns are verified before the first row is written.
 author:
   - fleetops.celery contributors (@fleetops)
@@ -76,14 +78,21 @@ present:
   returned: success
   type: int
   sample: 0
+conflicts:
+  description:
+    - How many of the selected rows were not put back and are not there, because another row has one of their keys now.
+    - Rows of child tables are among them whose record is not in the table under the key that they name.
+  returned: success
+  type: int
+  sample: 0
 tables:
   description: The same for each table.
   returned: success
   type: list
   elements: dict
   sample:
-    - {"table": "django_celery_results_taskresult", "restored": 245, "present": 0}
-    - {"table": "django_celery_results_groupresult", "restored": 3, "present": 0}
+    - {"table": "django_celery_results_taskresult", "restored": 245, "present": 0, "conflicts": 0}
+    - {"table": "django_celery_results_groupresult", "restored": 3, "present": 0, "conflicts": 0}
 manifests:
   description: The manifests of the archives that were read.
   returned: success
@@ -125,6 +134,8 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         parse_wanted(module.params),
         check=module.check_mode,
     )
+    for note in result.notes:
+        module.warn(note)
     return {
         **restore_document(result),
         "report": restore_report(result),

@@ -94,6 +94,7 @@ def restore_document(result: RestoreResult) -> Document:
         "restored": result.restored,
         # Not "skipped": Ansible takes that key for a task that did not run.
         "present": result.present,
+        "conflicts": result.conflicts,
         "tables": [asdict(one) for one in result.tables],
         "manifests": result.manifests,
     }

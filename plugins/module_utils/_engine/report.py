@@ -80,11 +80,12 @@ def support_report(result: SupportResult) -> Lines:
 
 def restore_report(result: RestoreResult) -> Lines:
     verb = "would put back" if result.check else "put back"
-    return [
+    lines = [
         f"{one.table}: {verb} {record_words(one.restored)}"
         + (f", {record_words(one.present)} left as they are there" if one.present else "")
         for one in result.tables
-    ] or ["No archived record is selected"]
+    ]
+    return [*lines, *(f"  Note: {note}" for note in result.notes)] or ["No archived record is selected"]
 
 
 def restore_diff(result: RestoreResult) -> dict[str, Any]:

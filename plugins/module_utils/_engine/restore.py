@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .archive_manifest import (
     ArchivedTable,
@@ -27,17 +28,19 @@ from .errors import UsageError
 from .restore_selection import Choice, Wanted
 from .restore_target import Target
 from .table_lock import table_lock
+from .wording import record_words
 
 _ROWS_AT_ONCE = 300
 
 
 @dataclass
 class RestoredCount:
-    """Rows of one table: put back (in check mode, to be put back), and left alone as they were there."""
+    """Rows of one table: put back (in check mode, to be put back), left alone as they were there, and neither."""
 
     table: str
     restored: int = 0
     present: int = 0
+    conflicts: int = 0
 
 
 @dataclass
@@ -56,11 +59,24 @@ class RestoreResult:
     def present(self) -> int:
         return sum(one.present for one in self.tables)
 
+    @property
+    def conflicts(self) -> int:
+        return sum(one.conflicts for one in self.tables)
+
+    @property
+    def notes(self) -> list[str]:
+        return [
+            f"{one.table}: {record_words(one.conflicts)} could not be put back, since other rows have their keys now."
+            for one in self.tables
+            if one.conflicts
+        ]
+
 
 def restore(database: Database, path: Path, wanted: Wanted, *, check: bool = False) -> RestoreResult:
     """Put back the rows of the archive at *path*: a manifest, or a folder with all its manifests.
 
-    Rows that are there are left alone. Everything is verified before the first row is written.
+    Rows that are there are left alone, and so are those that have the keys of others now. Everything is verified before
+    the first row is written.
 
     :raises UsageError: when an archive does not match its manifest, or its rows do not fit
     """
@@ -119,6 +135,7 @@ class _Restore:
         self._choice = Choice(wanted, manifest)
         self._result = result
         self._progress = progress
+        self._displaced: set[Any] = set()  #: keys of records that are not in the table under them
 
     def run(self) -> None:
         # Children lie before their record in the file, for so they were deleted.
@@ -132,6 +149,9 @@ class _Restore:
         for name, values in self._lines():
             table = tables.get(name)
             if table is None or not self._choice.takes(table, values):
+                continue
+            if table.parent and values[table.places([table.parent])[0]] in self._displaced:
+                self._count(name).conflicts += 1  # with that key, it would belong to another record
                 continue
             waiting[name].append(values)
             if len(waiting[name]) == _ROWS_AT_ONCE:
@@ -151,13 +171,17 @@ class _Restore:
         if not rows:
             return
         target = self._targets[table.name]
-        missing = target.missing(table, rows, remember=self._result.check)
-        if missing and not self._result.check:
-            target.insert(table, missing)
-            self._progress.changed += len(missing)
+        compared = target.compare(table, rows, remember=self._result.check)
+        if compared.missing and not self._result.check:
+            target.insert(table, compared.missing)
+            self._progress.changed += len(compared.missing)
+        if table.name == self._manifest.table:
+            (place,) = table.places(table.identity[:1])
+            self._displaced.update(row[place] for row in compared.displaced)
         count = self._count(table.name)
-        count.restored += len(missing)
-        count.present += len(rows) - len(missing)
+        count.restored += len(compared.missing)
+        count.present += len(rows) - len(compared.missing) - compared.conflicts
+        count.conflicts += compared.conflicts
 
     def _count(self, name: str) -> RestoredCount:
         for one in self._result.tables:

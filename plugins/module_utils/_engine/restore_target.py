@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ from .libraries import sa
 
 #: Celery's database backend takes these numbers from a sequence of its own, which no column names.
 _SEQUENCES = {"celery_taskmeta": "task_id_sequence", "celery_tasksetmeta": "taskset_id_sequence"}
+
+
+@dataclass
+class Compared:
+    """Rows of an archive beside those of the table."""
+
+    missing: list[Values]
+    #: those whose primary key is another row's, or no row's as they are there under another
+    displaced: list[Values]
+    #: how many are not there, though another row has one of their keys
+    conflicts: int
 
 
 class Target:
@@ -53,7 +65,7 @@ class Target:
         if not self._keys:
             raise UsageError(f"Table {name} has no key by which a row that is there is known. Nothing was restored.")
         self._types = {column["name"]: column["type"] for column in self._described}
-        self._seen: dict[tuple[str, ...], set[tuple[Any, ...]]] = {key: set() for key in self._keys}
+        self._seen: dict[tuple[str, ...], dict[tuple[Any, ...], tuple[Any, ...]]] = {key: {} for key in self._keys}
         self._inserted = False
 
     def see_that_it_fits(self, archived: ArchivedTable, path: Path) -> None:
@@ -78,26 +90,35 @@ class Target:
                 f"Rows of {path.name} do not fit into table {self.name}: {'; '.join(wrong)}. Nothing was restored."
             )
 
-    def missing(self, archived: ArchivedTable, rows: Sequence[Values], *, remember: bool) -> list[Values]:
-        """Return those of *rows* that are not in the table.
+    def compare(self, archived: ArchivedTable, rows: Sequence[Values], *, remember: bool) -> Compared:
+        """Look for *rows* in the table.
 
-        :param remember: nor were returned before, which counts where nothing is inserted
+        :param remember: those that were missing before, which counts where nothing is inserted
         """
+        # A task is known by its id, under whatever number it came again.
+        names = [archived.words["task_id"]] if "task_id" in archived.words else archived.identity
+        telling = archived.places(names)
         places = {key: archived.places(list(key)) for key in self._keys}
         forms = [column["form"] for column in archived.columns]
-        there = {key: self._there(key, rows, places[key], forms) | self._seen[key] for key in self._keys}
-        missing = []
+        there = {key: {**self._there(key, names, rows, places[key], forms), **self._seen[key]} for key in self._keys}
+        compared = Compared([], [], 0)
         for row in rows:
+            told = tuple(row[place] for place in telling)
             values = {key: tuple(row[place] for place in places[key]) for key in self._keys}
-            taken = [key for key, value in values.items() if None not in value and value in there[key]]
-            if taken:
+            holders = {key: there[key][value] for key, value in values.items() if value in there[key]}
+            if holders:
+                if holders.get(self._key) != told:
+                    compared.displaced.append(row)
+                compared.conflicts += told not in holders.values()
                 continue
             for key, value in values.items():
-                there[key].add(value)
+                if None in value:
+                    continue
+                there[key][value] = told
                 if remember:
-                    self._seen[key].add(value)
-            missing.append(row)
-        return missing
+                    self._seen[key][value] = told
+            compared.missing.append(row)
+        return compared
 
     def insert(self, archived: ArchivedTable, rows: Sequence[Values]) -> None:
         """Insert *rows* as they were, in one transaction."""
@@ -139,17 +160,25 @@ class Target:
         last = sa.func.coalesce(sa.func.pg_sequence_last_value(known), 0)
         self._database.rows(sa.select(sa.func.setval(known, highest)).having(highest > last))
 
-    def _there(self, key: tuple[str, ...], rows: Sequence[Values], places: list[int], forms: list[str]) -> set[Any]:
-        """Return the values of *key* that rows of the table have, as the archive would write them."""
+    def _there(
+        self, key: tuple[str, ...], telling: list[str], rows: Sequence[Values], places: list[int], forms: list[str]
+    ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """Return the values of *key* that rows of the table have, and of *telling*, as the archive would write them."""
         wanted = [[row[place] for place in places] for row in rows]
         values = [
             [as_it_is(bound(value, forms[place])) for value, place in zip(one, places)]
             for one in wanted
             if None not in one
         ]
-        columns = list(self._table(list(key)).c)
-        look = sa.select(*(as_text(self._database, column) for column in columns)).where(matching(columns, values))
-        return {tuple(row) for row in self._database.rows(look)} if values else set()
+        if not values:
+            return {}
+        columns = self._table(list(dict.fromkeys([*key, *telling]))).c
+        look = sa.select(*(as_text(self._database, column) for column in columns))
+        names = list(columns.keys())
+        return {
+            tuple(row[names.index(name)] for name in key): tuple(row[names.index(name)] for name in telling)
+            for row in self._database.rows(look.where(matching([columns[name] for name in key], values)))
+        }
 
     def _table(self, names: Sequence[str]) -> Any:
         columns = [sa.column(name, self._types[name]) for name in names]

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from support.archives import lines
 from support.engine import purge
 from support.running import ModuleRun
 from support.servers import Database
-from support.tables import create_processing_tasks, create_task_logs, dump, fill
+from support.tables import create_celery_tables, create_processing_tasks, create_task_logs, dump, fill
 from support.tables.rows import (
     CHORD_COUNTER,
     GROUP_RESULT,
@@ -25,6 +26,7 @@ from support.tables.rows import (
     group_results,
     processing_rows,
     task_log_rows,
+    task_metas,
     task_results,
 )
 
@@ -75,9 +77,9 @@ def test_results_groups_and_counters(dcr: Database, fork_module: RunModule, tmp_
     archive = done["archive"]
     assert (archive["rows"], archive["compression"]) == (346 + 7 + 1, "gzip")
     assert archive["manifest"] in done["report"][-1]
-    lines = _lines(archive["manifest"])
-    assert len(lines) == 354
-    assert {name for name, *_values in lines} == {TASK_RESULT, GROUP_RESULT, CHORD_COUNTER}
+    written = _lines(archive["manifest"])
+    assert len(written) == 354
+    assert {name for name, *_values in written} == {TASK_RESULT, GROUP_RESULT, CHORD_COUNTER}
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
         if dcr.password:
@@ -193,6 +195,50 @@ def test_enumerations_and_floats(make_database: MakeDatabase, fork_module: RunMo
     assert (some["restored"], database.count("processing_tasks")) == (9, 9)
     assert fork_module("results_restore", asked)["restored"] == 50
     assert dump(database) == before
+
+
+def test_an_id_that_another_row_has_now(make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path) -> None:
+    database = make_database(create_celery_tables)
+    fill(database, "celery_taskmeta", [task_metas(1, id=1, task_id="a"), task_metas(1, id=2, task_id="b")])
+    purge(database, profile="celery_database", archive={"path": str(tmp_path)})
+    # As a new row gets it where a sequence begins anew, or SQLite counts without AUTOINCREMENT.
+    fill(database, "celery_taskmeta", [task_metas(1, days=0, id=1, task_id="new")])
+    asked = {"database_url": database.url, "path": str(tmp_path)}
+    for check in (True, False):
+        done = fork_module("results_restore", asked, check=check)
+        assert [done[key] for key in ("changed", "restored", "present", "conflicts")] == [True, 1, 0, 1]
+        said = "celery_taskmeta: 1 record could not be put back, since other rows have their keys now."
+        assert done["report"][-1] == f"  Note: {said}"
+        assert said in str(done["warnings"])
+    assert database.execute("SELECT id, task_id FROM celery_taskmeta ORDER BY id") == [(1, "new"), (2, "b")]
+    # Once it comes again under another number, it is there.
+    fill(database, "celery_taskmeta", [task_metas(1, days=0, id=7, task_id="a")])
+    again = fork_module("results_restore", asked)
+    assert [again[key] for key in ("changed", "restored", "present", "conflicts")] == [False, 0, 2, 0]
+
+
+def test_children_of_a_record_that_cannot_come_back(
+    make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path
+) -> None:
+    database = make_database(_logs)
+    tasks = dict(database.execute("SELECT id, task_id FROM task_logs WHERE id <= 3"))
+    purge(database, profile="task_logs", archive={"path": str(tmp_path), "compression": "gzip"})
+    # One's number was given to another task, one came again under another number, one's child lost its number.
+    fill(database, "task_logs", [task_log_rows(1, days=0, id=1)])
+    fill(database, "task_logs", [task_log_rows(1, days=0, id=1002, task_id=tasks[2])])
+    number = next(values[1] for values in lines(tmp_path) if values[0] == "task_metadata" and int(values[2]) == 3)
+    database.execute(f"INSERT INTO task_metadata (id, task_id, queue_name) VALUES ({number}, 1002, 'new')")
+    asked = {"database_url": database.url, "path": str(tmp_path), "task_ids": list(tasks.values())}
+    for check in (True, False):
+        done = fork_module("results_restore", asked, check=check)
+        counts = {one["table"]: (one["restored"], one["present"], one["conflicts"]) for one in done["tables"]}
+        assert counts == {
+            "task_logs": (1, 1, 1),
+            "task_metadata": (0, 0, 3),
+            "task_execution_history": (2, 0, 4),
+        }
+    for table in ("task_metadata", "task_execution_history"):
+        assert database.execute(f"SELECT * FROM {table} WHERE task_id IN (1, 2)") == []
 
 
 def test_columns_that_the_server_computes(make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path) -> None:
