@@ -14,6 +14,8 @@ description:
   - A row whose key another row has now, such as an id that SQLite gave away again, is not put back, nor are the rows of child tables
     that belong to it. They are counted as RV(conflicts), and a warning names their tables.
   - Checksums and columns are verified before the first row is written.
+  - Columns may have become wider. Where the server refuses a row all the same, the error names the columns whose type has changed, and
+    says how many rows were put back before.
 author:
   - fleetops.celery contributors (@fleetops)
 extends_documentation_fragment:

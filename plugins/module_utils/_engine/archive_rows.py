@@ -27,11 +27,15 @@ _AT_ONCE = 1_000  # rows that are handed on together
 
 def column_document(database: Database, column: Any) -> dict[str, str]:
     """Return *column* as the manifest tells it."""
+    return {"name": column.name, "type": type_words(database, column.type), "form": _form(database, column)}
+
+
+def type_words(database: Database, kind: Any) -> str:
+    """Return what a column's type is called in SQL."""
     try:
-        kind = str(column.type.compile(dialect=database.dialect))
+        return str(kind.compile(dialect=database.dialect))
     except sa.exc.SQLAlchemyError:
-        kind = type(column.type).__name__  # one that SQLAlchemy cannot spell
-    return {"name": column.name, "type": kind, "form": _form(database, column)}
+        return type(kind).__name__  # one that SQLAlchemy cannot spell
 
 
 def delete_into(database: Database, connection: Any, table: Any, condition: Any, receive: Receive) -> int:

@@ -6,20 +6,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .archive_manifest import ArchivedTable, Values
-from .archive_rows import as_it_is, as_text, bound, matching
+from .archive_rows import as_it_is, as_text, bound, matching, type_words
 from .columns import written_columns
 from .database import Database
-from .errors import UsageError
+from .errors import (
+    ConnectionLostError,
+    DatabaseError,
+    LockTimeoutError,
+    MissingRightError,
+    StatementTimeoutError,
+    UsageError,
+)
 from .libraries import sa
 
 #: Celery's database backend takes these numbers from a sequence of its own, which no column names.
 _SEQUENCES = {"celery_taskmeta": "task_id_sequence", "celery_tasksetmeta": "taskset_id_sequence"}
+#: Types between which it matters for what does not fit, by how their names begin.
+_FAMILIES = {
+    "moment": r"DATE|TIME",
+    "uuid": r"UUID",
+    "boolean": r"BOOL",
+    "number": r"(TINY|SMALL|MEDIUM|BIG)?INT(EGER)?\b|NUMERIC|DECIMAL|FLOAT|REAL|DOUBLE",
+}
+
+
+class ChangedType(NamedTuple):
+    """A column whose type is another than when its rows were archived."""
+
+    name: str
+    was: str
+    now: str
+    nullable: bool
+
+    @property
+    def fits_no_row(self) -> bool:
+        """Whether no value fits: a number may be a date or a flag, and text anything, but no date is a number."""
+        was, now = _family(self.was), _family(self.now)
+        return not self.nullable and was in ("moment", "uuid") and now not in (was, None)
+
+    def describe(self) -> str:
+        return f"{self.name} was {self.was} and is {self.now}"
 
 
 @dataclass
@@ -85,6 +118,8 @@ class Target:
         missing_key = [key for key in self._keys if not names.issuperset(key)]
         if not wrong and missing_key:
             wrong.append(f"the archive lacks its key {', '.join(missing_key[0])}")
+        if not wrong and self._database.kind != "sqlite":  # where any column takes any value
+            wrong += [one.describe() for one in self._changes(archived) if one.fits_no_row]
         if wrong:
             raise UsageError(
                 f"Rows of {path.name} do not fit into table {self.name}: {'; '.join(wrong)}. Nothing was restored."
@@ -128,9 +163,31 @@ class Target:
             {name: bound(row[place], form) for place, (name, form) in zip(places, forms.items())} for row in rows
         ]
         statement = self._insertion([archived.columns[place]["name"] for place in places], list(forms))
-        with self._database.transaction() as connection:
-            connection.execute(statement, documents)
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(statement, documents)
+        except (ConnectionLostError, LockTimeoutError, MissingRightError, StatementTimeoutError):
+            raise
+        except DatabaseError as error:
+            changes = [change.describe() for change in self._changes(archived)]
+            if not changes:
+                raise
+            # The server may not say which column it is.
+            raise DatabaseError(
+                f"{error} Since the rows were archived, {self.name} has changed: {'; '.join(changes)}."
+            ) from None
         self._inserted = True
+
+    def _changes(self, archived: ArchivedTable) -> list[ChangedType]:
+        """Return the columns that are written and have another type than *archived* had."""
+        were = {column["name"]: column["type"] for column in archived.columns}
+        return [
+            ChangedType(name, were[name], kind, column["nullable"])
+            for column in self._described
+            if (name := column["name"]) in were
+            and name in self._written
+            and (kind := type_words(self._database, column["type"])) != were[name]
+        ]
 
     def _insertion(self, names: list[str], values: list[str]) -> Any:
         """Return the statement that puts parameters called *values* into the columns called *names*."""
@@ -183,6 +240,10 @@ class Target:
     def _table(self, names: Sequence[str]) -> Any:
         columns = [sa.column(name, self._types[name]) for name in names]
         return sa.table(self._bare, *columns, schema=self._schema or None)
+
+
+def _family(kind: str) -> str | None:
+    return next((family for family, pattern in _FAMILIES.items() if re.match(pattern, kind)), None)
 
 
 def _partial(index: Any) -> bool:

@@ -171,6 +171,32 @@ def test_a_table_with_other_columns(database: Database, fork_module: RunModule, 
     assert "has no table processing_tasks" in _refused(fork_module, database, manifest)
 
 
+@pytest.mark.parametrize("database_server", ["postgresql", "mariadb"], indirect=True)
+def test_a_column_of_another_type(make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path) -> None:
+    database = make_database(create_processing_tasks)
+    alter = {"postgresql": "ALTER {0} TYPE {1}", "mariadb": "MODIFY {0} {1}"}[database.kind]
+
+    def change(column: str, kind: str, more: str = "") -> None:
+        database.execute(f"ALTER TABLE processing_tasks {alter.format(column, kind)} {more}")
+
+    rows = [processing_rows(400, error_message="short"), processing_rows(1, error_message="longer than that", days=35)]
+    change("error_message", "VARCHAR(50)")
+    fill(database, "processing_tasks", rows, order_by="completed_at")
+    asked = {"database_url": database.url, "path": str(_archive(database, tmp_path))}
+
+    change("error_message", "VARCHAR(9)")
+    run = fork_module("results_restore", asked)
+    assert (run["failed"], run["changed"], database.count("processing_tasks")) == (True, True, 300)
+    assert "error_message was VARCHAR(50) and is VARCHAR(9)" in run["msg"]
+    assert "Before that, 300 rows were restored and committed." in run["msg"]
+    change("error_message", "TEXT")
+    assert fork_module("results_restore", asked)["restored"] == 101
+
+    database.execute("DELETE FROM processing_tasks")
+    change("created_at", "INTEGER", {"postgresql": "USING 0", "mariadb": "NOT NULL"}[database.kind])
+    assert "created_at was " in _refused(fork_module, database, tmp_path)
+
+
 def test_selections_that_select_nothing(database: Database, fork_module: RunModule, tmp_path: Path) -> None:
     manifest = _archive(database, tmp_path)
     assert "have no task_id" in _refused(fork_module, database, manifest, task_ids=["a"])
