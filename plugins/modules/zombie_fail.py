@@ -59,6 +59,8 @@ options:
       - With V(containers), the containers of the project are asked about the process that each started row names.
         A row whose container or process is gone is ended at any age, a row whose process lives at none, and where that cannot be known
         its age decides. It needs O(compose), a result table of Celery, and that all workers of the project run on this host.
+      - Nothing is taken for gone before all other containers of this host's engine have been asked, for a worker may run beside the project. Where
+        several containers have the name that a row tells, one in which the process lives is enough.
       - Read are JSON and pickled results. A pickle is not unpickled, which could run code; its instructions are read.
     type: str
     choices: [containers]

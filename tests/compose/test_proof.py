@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.command import run_command, write_policy
-from support.docker import ComposeProject, docker
+from support.docker import ComposeProject, DockerRecorder, docker
 from support.running import run_module, run_playbook
 from support.servers import Database
 from support.tables import fill
@@ -98,6 +98,27 @@ def _one_gone_and_one_alive(shop: ComposeProject) -> Iterator[tuple[Database, di
         yield database, table
     finally:
         database.execute(f"DELETE FROM {TASK_RESULT}")
+
+
+def test_a_worker_beside_the_project_lives(shop: ComposeProject, library: ComposeProject, tmp_path: Path) -> None:
+    """One of another project, which writes into the same database; who is nowhere is dead."""
+    (tmp_path / "bin").mkdir()
+    recorder = DockerRecorder(tmp_path / "bin")
+    (other,) = library.containers("celery_worker")
+    with _one_gone_and_one_alive(shop) as (database, table):
+        database.execute(
+            f"UPDATE {TASK_RESULT} SET result = :owner, date_done = now() WHERE task_name = 'shop.alive'",
+            owner=json.dumps({"pid": 1, "hostname": f"w@{other[:12]}"}),
+        )
+        compose = {"project_dir": str(shop.folder), "docker_cli": str(recorder.path)}
+        arguments = {"compose": compose, "proof": "containers", "rules": table["zombie_rules"]}
+        done = run_module("zombie_fail", arguments)
+        assert {one["task"]: one["verdict"] for one in done["verdicts"]} == {
+            "shop.gone": "container_gone", "shop.alive": "alive",
+        }  # fmt: skip
+        # The engine is asked a second time, and once, for there was somebody whom the project did not have.
+        assert [call.split()[0] for call in recorder.calls()] == ["ps", "inspect"] * 2 + ["exec"]
+        assert _left(database) == [("shop.alive", "STARTED"), ("shop.gone", "FAILURE")]
 
 
 def _left(database: Database) -> list[tuple[str, str]]:

@@ -144,6 +144,10 @@ class Docker:
         said = self._run(["ps", "--all", "--no-trunc", "--filter", f"label={PROJECT_LABEL}", "--format", form])
         return [Listed(*line.split("\t", 3)) for line in said.splitlines()]
 
+    def all_containers(self) -> list[Container]:
+        """Return the containers of this engine, running or not, whoever has started them."""
+        return self.inspect(self._run(["ps", "--all", "--no-trunc", "--quiet"]).split())
+
     def read_file(self, container: Container, path: str) -> str:
         """Return the text of a file in a running container, whoever may read it there."""
         return self._run(["exec", "--user", "0", container.identifier, "cat", "--", path])

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from .axes import Axis, whole_table
@@ -27,6 +28,8 @@ from .statuses import Statuses
 GONE = ("container_gone", "container_stopped", "container_restarted", "process_gone")
 ALIVE = "alive"
 UNKNOWN = "unknown"
+#: What counts where several containers have one name: dead is only what is dead in each of them.
+_WEIGHTS = (*GONE, UNKNOWN, ALIVE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,11 @@ class Examined:
 
 @dataclass
 class Containers:
-    """The containers of a project, and the processes in them, asked once."""
+    """The containers of a project, and the processes in them, asked once.
+
+    Whose process still lives is known from them. Nobody is taken for dead before all containers of the engine have been
+    asked: a worker may run beside the project, and one may have been started since the project was looked at.
+    """
 
     docker: Docker
     containers: Sequence[Container]
@@ -54,11 +61,39 @@ class Containers:
 
         :param started: when the row was last written, aware
         """
-        container = self._find(owner.host)
-        if container is None:
-            # Only a container's id tells for sure that it was one; any other name may be a host's.
-            return "container_gone" if _is_identifier(owner.host) else UNKNOWN
-        if container.state != "running":
+        verdict = self._judge(self.containers, owner, started)
+        if verdict == ALIVE:
+            return verdict
+        return UNKNOWN if self._all is None else self._judge(self._all, owner, started)
+
+    @cached_property
+    def _all(self) -> Sequence[Container] | None:
+        try:
+            return self.docker.all_containers()
+        except CleanupError:
+            return None
+
+    def _judge(self, containers: Sequence[Container], owner: Owner, started: datetime | None) -> str:
+        verdicts = [self._judge_one(one, owner, started) for one in containers if self._is_called(one, owner.host)]
+        if verdicts:
+            return max(verdicts, key=_WEIGHTS.index)
+        # Only a container's id tells for sure that it was one; any other name may be a host's.
+        return "container_gone" if _is_identifier(owner.host) else UNKNOWN
+
+    def _is_called(self, container: Container, host: str) -> bool:
+        """Whether *host* is a name of *container*. Several may have it, such as those that share a network."""
+        if _is_identifier(host):
+            return container.identifier.startswith(host) or host in (container.hostname, container.name)
+        # A name that somebody chose may be that of another project's container, too.
+        return host in (container.hostname, container.name) and container.project in self._projects
+
+    @cached_property
+    def _projects(self) -> set[str]:
+        return {one.project for one in self.containers}
+
+    def _judge_one(self, container: Container, owner: Owner, started: datetime | None) -> str:
+        # A paused one's processes are there, and nobody can list them.
+        if container.state not in ("running", "paused"):
             return "container_stopped"
         if started is None or container.started_at is None:
             return UNKNOWN
@@ -68,12 +103,6 @@ class Containers:
         if processes is None:
             return UNKNOWN
         return ALIVE if owner.pid in processes else "process_gone"
-
-    def _find(self, host: str) -> Container | None:
-        for container in self.containers:
-            if host in (container.hostname, container.name) or container.identifier.startswith(host):
-                return container
-        return None
 
     def _processes_of(self, container: Container) -> set[int] | None:
         if container.identifier not in self._processes:

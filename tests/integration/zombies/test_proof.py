@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import Container, Docker
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
 from support import engine
+from support.docker.engine_stub import EngineStub, describe
 
 Options = dict[str, Any]
 
@@ -35,13 +35,13 @@ def _name(options: Options) -> str:
     return "-".join(str(value) for value in options.values())
 
 
-def _containers(state: str) -> Containers:
-    """What Docker says of a project with one container, where the worker ran. Its processes are not asked for."""
-    description = {"Id": "f" * 64, "Config": {"Hostname": socket.gethostname()}, "State": {"Status": state}}
-    return Containers(Docker(sys.executable), [Container(description)])
+@pytest.fixture
+def stopped(tmp_path: Path) -> EngineStub:
+    """What Docker says of a project with one container, where the worker ran."""
+    return EngineStub(tmp_path, describe("f" * 64, socket.gethostname(), state="exited"))
 
 
-def _prove(worker_rows: Callable[..., Any], options: Options) -> None:
+def _prove(worker_rows: Callable[..., Any], engine_of_project: EngineStub, options: Options) -> None:
     left = worker_rows(**options)
     dead = {left.ids.hanging, left.ids.stuck_chord_hanging_member}
     of_django = options["backend"] == "django-db"
@@ -51,13 +51,13 @@ def _prove(worker_rows: Callable[..., Any], options: Options) -> None:
         "columns": None if of_django else {"started": "date_done"},
     }
 
-    # Its containers say nothing of a process that ran elsewhere.
-    elsewhere = Containers(Docker(sys.executable), [])
+    # The containers of a project say nothing of a process that ran elsewhere.
+    elsewhere = Containers(engine_of_project.docker, [])
     left_alone = engine.fail_zombies(left.database, RULES, elsewhere, **where)
     assert {one["verdict"] for one in left_alone["verdicts"]} == {"unknown"}
     assert (left_alone["matched"], left_alone["changed"]) == (0, False)
 
-    stopped = _containers("exited")
+    stopped = Containers(engine_of_project.docker, engine_of_project.containers)
     planned = engine.fail_zombies(left.database, RULES, stopped, check=True, **where)
     done = engine.fail_zombies(left.database, RULES, stopped, **where)
     assert planned["verdicts"] == done["verdicts"]
@@ -78,18 +78,22 @@ def _prove(worker_rows: Callable[..., Any], options: Options) -> None:
 
 
 @pytest.mark.parametrize("options", EVERYWHERE, ids=_name)
-def test_a_pickled_owner_is_read_from_every_database(worker_rows: Callable[..., Any], options: Options) -> None:
-    _prove(worker_rows, options)
+def test_a_pickled_owner_is_read_from_every_database(
+    worker_rows: Callable[..., Any], stopped: EngineStub, options: Options
+) -> None:
+    _prove(worker_rows, stopped, options)
 
 
 @pytest.mark.parametrize("database_server", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("options", [one for one in ENCODINGS if one not in EVERYWHERE], ids=_name)
-def test_an_owner_is_read_in_every_encoding(worker_rows: Callable[..., Any], options: Options) -> None:
-    _prove(worker_rows, options)
+def test_an_owner_is_read_in_every_encoding(
+    worker_rows: Callable[..., Any], stopped: EngineStub, options: Options
+) -> None:
+    _prove(worker_rows, stopped, options)
 
 
 @pytest.mark.parametrize("database_server", ["postgresql"], indirect=True)
-def test_verdicts_are_the_first_hundred(worker_rows: Callable[..., Any]) -> None:
+def test_verdicts_are_the_first_hundred(worker_rows: Callable[..., Any], stopped: EngineStub) -> None:
     left = worker_rows(**ENCODINGS[0])
     table = "django_celery_results_taskresult"
     columns = [name for (name,) in left.database.execute(
@@ -101,6 +105,6 @@ def test_verdicts_are_the_first_hundred(worker_rows: Callable[..., Any]) -> None
         f"INSERT INTO {table} (task_id, {copied}) SELECT 'copy-' || number, {copied} "
         f"FROM {table}, generate_series(1, 148) AS number WHERE task_id = '{left.ids.hanging}'"
     )
-    done = engine.fail_zombies(left.database, RULES, _containers("exited"))
+    done = engine.fail_zombies(left.database, RULES, Containers(stopped.docker, stopped.containers))
     assert (done["ended"], len(done["verdicts"]), len(done["rows"])) == (150, 100, 100)
     assert done["report"][-1] == "  The containers were asked about 150 records: 150 container_stopped"
