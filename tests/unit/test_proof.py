@@ -24,6 +24,10 @@ def _verdict(engine: EngineStub, host: str, started: datetime | None = STARTED, 
     return Containers(engine.docker, engine.containers[:known]).verdict(Owner(PID, host), started)
 
 
+def _verbs(engine: EngineStub) -> list[str]:
+    return [call.split()[0] for call in engine.asked()]
+
+
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize(
     ("other", "in_other", "verdict"),
@@ -47,7 +51,7 @@ def test_of_several_with_one_name_one_that_lives_is_enough(
 def test_one_that_lives_is_known_without_a_second_look(tmp_path: Path) -> None:
     engine = EngineStub(tmp_path, describe(FIRST, "worker"), processes={FIRST: [PID]})
     assert _verdict(engine, "worker") == "alive"
-    assert engine.asked() == ["exec"]
+    assert _verbs(engine) == ["exec"]
 
 
 def test_a_name_that_an_identifier_begins_with_is_no_identifier(tmp_path: Path) -> None:
@@ -64,7 +68,7 @@ def test_a_worker_that_runs_beside_the_project_lives(tmp_path: Path, project: st
         processes={FIRST: [1], SECOND: [1, PID]},
     )  # fmt: skip
     assert _verdict(engine, SECOND[:12], known=1) == "alive"
-    assert engine.asked() == ["ps", "inspect", "exec"]
+    assert _verbs(engine) == ["ps", "inspect", "exec"]
     assert _verdict(engine, "c" * 12, known=1) == "container_gone"
 
 

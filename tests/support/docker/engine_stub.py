@@ -6,29 +6,56 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import PROJECT_LABEL, Container, Docker
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import (
+    FOLDER_LABEL,
+    PROJECT_LABEL,
+    Container,
+    Docker,
+)
 
 _COMMAND = """#!/bin/sh
-echo "$1" >>{folder}/asked
-case $1 in
-  ps) cat {folder}/ids ;;
-  inspect) cat {folder}/descriptions ;;
-  exec) cat {folder}/$2 ;;
+echo "$*" >>{folder}/asked
+case "$*" in
+  *--quiet) cat {folder}/ids ;;
+  ps*) cat {folder}/listed ;;
+  inspect*) cat {folder}/descriptions ;;
+  exec*) cat {folder}/$2 ;;
+  *config*) cat {folder}/configured ;;
 esac
 """
 
 
 def describe(
-    identifier: str, hostname: str, *, state: str = "running", project: str = "shop", started: str = ""
+    identifier: str,
+    hostname: str = "",
+    *,
+    state: str = "running",
+    project: str = "shop",
+    started: str = "2026-11-01T00:00:00Z",
+    command: Sequence[str] = (),
+    image: str = "",
+    **labels: str,
 ) -> dict[str, Any]:
-    """What `docker inspect` says of a container."""
+    """What `docker inspect` says of a container.
+
+    :param labels: those of Compose, beside the project's name
+    """
+    of_compose = {"project": project, **labels}
     return {
         "Id": identifier,
-        "Config": {"Hostname": hostname, "Labels": {PROJECT_LABEL: project}},
-        "State": {"Status": state, "StartedAt": started or "2026-11-01T00:00:00Z"},
+        "Name": f"/{project}-{labels.get('service', identifier)}-1",
+        "Path": command[0] if command else "",
+        "Args": list(command[1:]),
+        "Config": {
+            "Hostname": hostname,
+            "Image": image,
+            "Labels": {f"com.docker.compose.{name}": value for name, value in of_compose.items()},
+        },
+        "State": {"Status": state, "StartedAt": started},
     }
 
 
@@ -43,6 +70,8 @@ class EngineStub:
         self._folder = folder
         (folder / "ids").write_text("".join(f"{one['Id']}\n" for one in containers), encoding="utf-8")
         (folder / "descriptions").write_text(json.dumps(containers), encoding="utf-8")
+        listed = ["\t".join(_listed(one)) + "\n" for one in containers]
+        (folder / "listed").write_text("".join(listed), encoding="utf-8")
         for identifier, pids in (processes or {}).items():
             (folder / identifier).write_text("".join(f"{pid}\n" for pid in pids) + "meminfo\n", encoding="utf-8")
         command = folder / "docker"
@@ -52,6 +81,15 @@ class EngineStub:
         self.containers = [Container(one) for one in containers]
 
     def asked(self) -> list[str]:
-        """Which of its verbs, in order."""
+        """What it was asked since the last time, in order: the arguments of each call."""
         path = self._folder / "asked"
-        return path.read_text(encoding="utf-8").split() if path.exists() else []
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.unlink()
+        return lines
+
+
+def _listed(description: dict[str, Any]) -> list[str]:
+    labels = description["Config"]["Labels"]
+    return [description["Id"], description["State"]["Status"], labels[PROJECT_LABEL], labels.get(FOLDER_LABEL, "")]
