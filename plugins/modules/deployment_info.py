@@ -88,6 +88,14 @@ project:
   returned: success
   type: str
   sample: shop
+compose_options:
+  description:
+    - The options by which C(docker compose) reads the files that the application's newest container was made from.
+    - Empty where Compose finds these files by itself in the project's folder, as it does without C(--file) and C(--env-file).
+  returned: success
+  type: list
+  elements: str
+  sample: [--project-directory, /srv/shop, --file, /srv/shop/docker-compose.prod.yml]
 services:
   description:
     - The containers of the Compose project, running or not. Empty where O(compose) is not given.
@@ -199,6 +207,7 @@ def as_result(found: Survey) -> dict[str, Any]:
     known = found.configuration
     return {
         "project": found.project,
+        "compose_options": found.compose_options,
         "services": [asdict(service) for service in found.services],
         "database": {"kind": found.kind, "name": found.name, "version": found.version},
         "profiles": [{"profile": one.profile.name, "table": one.profile.table} for one in found.tables],

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .docker import Docker
+from .docker import Container, Docker
 from .errors import CleanupError, UsageError
 
 # In the order in which Compose looks: https://github.com/compose-spec/compose-go, cli/options.go
@@ -23,7 +23,26 @@ _OVERRIDES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
-_FILES_LABEL = "com.docker.compose.project.config_files"
+
+
+def chosen_options(containers: Sequence[Container]) -> list[str]:
+    """Return the options by which ``docker compose`` reads the files that the newest of *containers* was made from.
+
+    Empty where it finds those by itself in the project's folder.
+    """
+    newest = max(containers, key=lambda one: one.created_at)
+    folder, variables = Path(newest.folder), newest.variables_files
+    chosen = _variable(folder / ".env", "COMPOSE_FILE")
+    if chosen:
+        separator = _variable(folder / ".env", "COMPOSE_PATH_SEPARATOR") or os.pathsep
+        found = [folder / one for one in chosen.split(separator)]
+    else:
+        base = next((name for name in _NAMES if (folder / name).is_file()), "")
+        found = [folder / name for name in (base, *_OVERRIDES) if name]
+    if not variables and {os.path.realpath(one) for one in newest.files} <= {os.path.realpath(one) for one in found}:
+        return []
+    files = [word for one in newest.files for word in ("--file", one)]
+    return ["--project-directory", newest.folder, *files, *(word for one in variables for word in ("--env-file", one))]
 
 
 class ProjectFiles:
@@ -93,7 +112,7 @@ class ProjectFiles:
         folder = os.path.realpath(self.folder)
         identifiers = [one.identifier for one in listed if one.is_running and os.path.realpath(one.folder) == folder]
         for container in self._docker.inspect(identifiers):
-            yield [one for one in container.labels.get(_FILES_LABEL, "").split(",") if one]
+            yield container.files
 
     def _chosen(self, files: str) -> UsageError:
         return UsageError(

@@ -16,6 +16,7 @@ from .application import Configuration, celery_processes
 from .beat import Beat
 from .builtin_cleanup import NAME
 from .compose import Project
+from .compose_files import chosen_options
 from .database import Database
 from .errors import CleanupError, UsageError
 from .examine_beat import examine_own_schedule, examine_schedule
@@ -39,10 +40,12 @@ from .records import find_profiles, known_table
 class Survey:
     """What was found. ``project`` is its name; ``kind``, ``name`` and ``version`` are the database's.
 
+    ``compose_options`` tell Compose the project's files, where it does not find them by itself.
     ``maintenance``: the tasks of the role beat_schedule that its sidecar or enabled periodic tasks run.
     """
 
     project: str | None = None
+    compose_options: list[str] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     kind: str | None = None
     name: str | None = None
@@ -63,6 +66,8 @@ def survey_project(project: Project, worker_service: str | None = None, beat_ser
     """
     found = Survey(project=project.name)
     processes = celery_processes(project.containers, worker_service, beat_service)
+    # Of the application, if it is there: what was started once beside it may have other files.
+    found.compose_options = chosen_options([one.container for one in processes] or project.containers)
     found.services = list_services(project.containers, processes)
     found.maintenance = sidecar_tasks(project.containers)
     found.findings += examine_processes(processes)

@@ -24,6 +24,8 @@ _TIMEOUT = 60  # seconds
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
+_FILES_LABEL = "com.docker.compose.project.config_files"
+_VARIABLES_LABEL = "com.docker.compose.project.environment_file"
 #: The states of a container that has been started and not stopped.
 _RUNNING = ("running", "paused", "restarting")
 
@@ -42,6 +44,7 @@ class Container:
         self.environment: dict[str, str] = {name: value for name, _sign, value in pairs}
         state = description.get("State") or {}
         self.state: str = state.get("Status", "unknown")
+        self.created_at: str = description.get("Created", "")
         self.started_at = _moment(state.get("StartedAt"))
         self.hostname: str = config.get("Hostname") or ""
         self.health: str | None = (state.get("Health") or {}).get("Status")
@@ -61,6 +64,16 @@ class Container:
     def folder(self) -> str:
         """The folder of the project's Compose file, as it was called when the project was started."""
         return self.labels.get(FOLDER_LABEL, "")
+
+    @property
+    def files(self) -> list[str]:
+        """The Compose files that it was made from."""
+        return [one for one in self.labels.get(_FILES_LABEL, "").split(",") if one]
+
+    @property
+    def variables_files(self) -> list[str]:
+        """The files of variables that were named in place of the folder's ``.env``."""
+        return [one for one in self.labels.get(_VARIABLES_LABEL, "").split(",") if one]
 
     @property
     def service(self) -> str:

@@ -188,3 +188,29 @@ def test_where_nothing_can_be_pulled_it_is_said_and_the_rest_goes_on(deployment:
     assert said in done.output
     assert done.recap["shop"]["changed"] == 0
     assert deployment.composed() == []
+
+
+def test_a_project_is_rebuilt_from_the_files_that_it_runs_from(deployment: Deployment) -> None:
+    """A worker that has stopped is of the files, a leftover is not; the file of production is not the folder's own."""
+    files = {"project.config_files": f"{deployment.folder}/prod.yml", "project.environment_file": "/etc/shop.env"}
+    deployment.use(
+        describe("a" * 64, **deployment.worker("celery_worker", **files)),
+        describe("b" * 64, state="exited", **deployment.worker("mailer", **files)),
+        describe("c" * 64, state="exited", **deployment.worker("celery_old", **files)),
+        describe("d" * 64, **_beat(deployment.worker("beat", **files))),
+        describe("e" * 64, state="exited", **_beat(deployment.worker("beat_old", **files))),
+        configured={"services": {"celery_worker": {}, "mailer": {}, "beat": {}}},
+    )
+    _publish(deployment.elsewhere, "newer")
+    done = deployment.run()
+    assert done.exit_code == 0, done.output
+    chosen = f"compose --project-name shop --project-directory {deployment.folder} --file {deployment.folder}/prod.yml"
+    configured, built, started = deployment.composed()
+    assert configured.startswith(f"{chosen} --env-file /etc/shop.env --profile=* config")
+    assert built.startswith(f"{chosen} --env-file /etc/shop.env build ")
+    assert set(built.split(" build ")[1].split()) == {"celery_worker", "mailer", "beat"}
+    assert started.split("--wait ")[1].split() == built.split(" build ")[1].split()
+
+
+def _beat(worker: dict[str, Any]) -> dict[str, Any]:
+    return {**worker, "command": ["celery", "-A", "shop", "beat"]}

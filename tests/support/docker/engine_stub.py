@@ -66,7 +66,9 @@ class EngineStub:
     :param processes: those in each container that can be asked, by its id
     """
 
-    def __init__(self, folder: Path, *containers: dict[str, Any], processes: dict[str, list[int]] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *containers: dict[str, Any], processes: dict[str, list[int]] | None = None
+    ) -> None:
         self._folder = folder
         (folder / "ids").write_text("".join(f"{one['Id']}\n" for one in containers), encoding="utf-8")
         (folder / "descriptions").write_text(json.dumps(containers), encoding="utf-8")

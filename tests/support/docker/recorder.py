@@ -35,4 +35,4 @@ class DockerRecorder:
             return []
         lines = self._record.read_text(encoding="utf-8").splitlines()
         self._record.unlink()
-        return [re.sub(r"^compose --project-name \S+", "compose", line) for line in lines]
+        return [re.sub(r"^compose --project-name \S+(?: --profile=\*)?", "compose", line) for line in lines]
