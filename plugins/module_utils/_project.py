@@ -48,4 +48,4 @@ def run_plan(own: Specification, work: Callable[[Specification, Project], Specif
         result = work(module.params, project)
     except CleanupError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, project=project.name, **result)
+    module.exit_json(changed=False, project=project.name, scale=project.scale, **result)

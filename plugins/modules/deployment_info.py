@@ -96,6 +96,13 @@ compose_options:
   type: list
   elements: str
   sample: [--project-directory, /srv/shop, --file, /srv/shop/docker-compose.prod.yml]
+scale:
+  description:
+    - How many containers each service has. Where C(docker compose up --scale) has made several, no file says so, and C(up) has to be told again.
+    - Empty where the project was not found.
+  returned: success
+  type: dict
+  sample: {"celery_worker": 3}
 services:
   description:
     - The containers of the Compose project, running or not. Empty where O(compose) is not given.
@@ -208,6 +215,7 @@ def as_result(found: Survey) -> dict[str, Any]:
     return {
         "project": found.project,
         "compose_options": found.compose_options,
+        "scale": found.scale,
         "services": [asdict(service) for service in found.services],
         "database": {"kind": found.kind, "name": found.name, "version": found.version},
         "profiles": [{"profile": one.profile.name, "table": one.profile.table} for one in found.tables],

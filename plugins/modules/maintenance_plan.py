@@ -90,6 +90,12 @@ project:
   returned: success
   type: str
   sample: shop
+scale:
+  description:
+    - How many containers each service has. Where C(docker compose up --scale) has made several, no file says so, and C(up) has to be told again.
+  returned: success
+  type: dict
+  sample: {"celery_worker": 3}
 services:
   description: What the override file has to say.
   returned: success

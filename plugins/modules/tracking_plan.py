@@ -62,6 +62,12 @@ project:
   returned: success
   type: str
   sample: shop
+scale:
+  description:
+    - How many containers each service has. Where C(docker compose up --scale) has made several, no file says so, and C(up) has to be told again.
+  returned: success
+  type: dict
+  sample: {"celery_worker": 3}
 services:
   description: What to give to C(services) of M(fleetops.celery.compose_override).
   returned: success

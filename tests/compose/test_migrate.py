@@ -109,6 +109,7 @@ def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(
 
     (tmp_path / "bin").mkdir()
     recorder = DockerRecorder(tmp_path / "bin")
+    old.compose("up", "--detach", "--no-deps", "--wait", "--scale=celery_worker=2", "celery_worker")
     containers = _containers(old)
     done = _migrate(inventory, env=recorder.environment)
     # Three to find the deployment and ask it how it is configured, and one for each step.
@@ -124,6 +125,8 @@ def test_a_deleted_row_comes_back_and_a_migrated_one_stays_disabled(
     assert built == {"backend", "celery_beat", "celery_worker", "flower"}
     anew = {service for service, container in _containers(old).items() if containers[service] != container}
     assert anew == built | {"celery_maintenance"}
+    # What somebody has scaled stays so.
+    assert len(old.containers("celery_worker")) == 2
     assert done.recap["old"]["changed"] > 0
     assert old.password not in done.output
     schedule = old.schedule()

@@ -76,6 +76,19 @@ def test_a_project_records_what_its_tasks_do(host: RoleHost) -> None:
     assert host.changed(task_tracking_state="absent") == 0
 
 
+def test_a_scaled_worker_stays_so(host: RoleHost) -> None:
+    """As `docker compose up --scale` has left it: no file says so."""
+    project = host.project
+    with project.scaled("celery_worker", 2):
+        assert host.changed() > 0
+        assert len(project.containers("celery_worker")) == 2
+        (online,) = project.database().execute("SELECT count(*) FROM worker_status WHERE status = 'ONLINE'")
+        assert online == (2,)
+        assert host.changed() == 0
+        assert host.changed(task_tracking_state="absent") > 0
+        assert len(project.containers("celery_worker")) == 2
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

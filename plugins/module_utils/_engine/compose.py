@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,11 @@ class Project:
     @property
     def name(self) -> str:
         return self.containers[0].project
+
+    @property
+    def scale(self) -> dict[str, int]:
+        """How many containers each service has, running or not: where `docker compose up --scale` said so, no file does."""
+        return dict(Counter(one.service for one in self.containers if not one.is_one_off))
 
     def database_url(self, *, inside: bool = False) -> str:
         """Return the URL of the project's database, with its password.

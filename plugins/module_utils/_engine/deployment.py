@@ -41,11 +41,13 @@ class Survey:
     """What was found. ``project`` is its name; ``kind``, ``name`` and ``version`` are the database's.
 
     ``compose_options`` tell Compose the project's files, where it does not find them by itself.
+    ``scale``: how many containers each service has.
     ``maintenance``: the tasks of the role beat_schedule that its sidecar or enabled periodic tasks run.
     """
 
     project: str | None = None
     compose_options: list[str] = field(default_factory=list)
+    scale: dict[str, int] = field(default_factory=dict)
     services: list[Service] = field(default_factory=list)
     kind: str | None = None
     name: str | None = None
@@ -64,7 +66,7 @@ def survey_project(project: Project, worker_service: str | None = None, beat_ser
     :param worker_service: the service that is the worker, where its command does not tell
     :param beat_service: the same for beat
     """
-    found = Survey(project=project.name)
+    found = Survey(project=project.name, scale=project.scale)
     processes = celery_processes(project.containers, worker_service, beat_service)
     # Of the application, if it is there: what was started once beside it may have other files.
     found.compose_options = chosen_options([one.container for one in processes] or project.containers)

@@ -64,6 +64,16 @@ class ComposeProject:
         """The ids of a service's running containers."""
         return self.compose("ps", "--quiet", service).split()
 
+    @contextlib.contextmanager
+    def scaled(self, service: str, number: int) -> Iterator[None]:
+        """While *service* has as many containers, as `docker compose up --scale` makes them."""
+        one = ["up", "--detach", "--no-deps", "--wait", service]
+        self.compose(*one, f"--scale={service}={number}")
+        try:
+            yield
+        finally:
+            self.compose(*one)
+
     def inspect(self, service: str) -> dict[str, Any]:
         """What the engine knows about the service's first container."""
         description: dict[str, Any] = json.loads(docker("inspect", self.containers(service)[0]))[0]
