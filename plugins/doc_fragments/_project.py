@@ -37,6 +37,42 @@ options:
     type: str
 """
 
+    # Keep in step with SCHEDULE in module_utils/_project.py
+    SCHEDULE = r"""
+options:
+  schedule:
+    description: What runs, and when.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: A name for the entry.
+        type: str
+        required: true
+      task:
+        description: The task, such as V(run_policy).
+        type: str
+        required: true
+      crontab:
+        description: When, as the usual five fields.
+        type: str
+        required: true
+      kwargs:
+        description: Keyword arguments of the task.
+        type: dict
+  timezone:
+    description: The time zone of the schedule.
+    type: str
+    default: UTC
+  queue:
+    description: The queue of the tasks. Where not given, V(maintenance) for the sidecar, and the application's own choice for its workers.
+    type: str
+  priority:
+    description: The priority of their messages, from V(0) to V(10).
+    type: int
+"""
+
     # Keep in step with _PLAN in module_utils/_project.py
     PLAN = r"""
 options:

@@ -32,6 +32,18 @@ PROJECT: Specification = {
     },
     "database_url": {"type": "str", "no_log": True},
 }
+_NEEDED = {"type": "str", "required": True}
+SCHEDULE: Specification = {
+    "schedule": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {"name": _NEEDED, "task": _NEEDED, "crontab": _NEEDED, "kwargs": {"type": "dict"}},
+    },
+    "timezone": {"type": "str", "default": "UTC"},
+    "queue": {"type": "str"},
+    "priority": {"type": "int"},
+}
 _PLAN: Specification = {
     **PROJECT,
     "compose": {**PROJECT["compose"], "required": True},

@@ -17,6 +17,7 @@ extends_documentation_fragment:
   - fleetops.celery._attributes.host
   - fleetops.celery._project
   - fleetops.celery._project.plan
+  - fleetops.celery._project.schedule
 options:
   compose:
     required: true
@@ -30,37 +31,6 @@ options:
   application:
     description: The application, as C(celery -A) takes it, where the worker's command does not name it.
     type: str
-  schedule:
-    description: What runs, and when.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: A name for the entry.
-        type: str
-        required: true
-      task:
-        description: The task, such as V(run_policy).
-        type: str
-        required: true
-      crontab:
-        description: When, as the usual five fields.
-        type: str
-        required: true
-      kwargs:
-        description: Keyword arguments of the task.
-        type: dict
-  timezone:
-    description: The time zone of the schedule.
-    type: str
-    default: UTC
-  queue:
-    description: The queue of the tasks. Where not given, V(maintenance) for the sidecar, and the application's own choice for its workers.
-    type: str
-  priority:
-    description: The priority of their messages, from V(0) to V(10).
-    type: int
   policy:
     description: The policy, whose keys are the variables of the role P(fleetops.celery.cleanup#role) without their prefix.
     type: dict
@@ -68,6 +38,7 @@ options:
 seealso:
   - module: fleetops.celery.compose_override
   - module: fleetops.celery.maintenance_policy
+  - module: fleetops.celery.maintenance_schedule
 """
 
 EXAMPLES = r"""
@@ -126,15 +97,8 @@ gid:
   returned: success
   type: int
   sample: 1000
-entries:
-  description: The schedule, with the tasks' full names.
-  returned: success
-  type: list
-  elements: dict
-  sample: [{"name": "maintenance", "task": "celery_maintenance.run_policy", "crontab": "0 2 * * *", "kwargs": {}}]
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +118,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenanc
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.policy import parse_policy
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.workers import find_workers
-from ansible_collections.fleetops.celery.plugins.module_utils._project import run_plan
+from ansible_collections.fleetops.celery.plugins.module_utils._project import SCHEDULE, run_plan
 
 
 def work(params: dict[str, Any], project: Project) -> dict[str, Any]:
@@ -192,25 +156,16 @@ def work(params: dict[str, Any], project: Project) -> dict[str, Any]:
         "libraries": found.needs_libraries,
         "uid": found.uid,
         "gid": found.gid,
-        "entries": [asdict(entry) for entry in schedule.entries],
     }
 
 
 def main() -> None:
-    text, needed = {"type": "str"}, {"type": "str", "required": True}
+    text = {"type": "str"}
     run_plan(
         {
             "mode": {"type": "str", "default": "sidecar", "choices": ["sidecar", "database"]},
             "application": text,
-            "schedule": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {"name": needed, "task": needed, "crontab": needed, "kwargs": {"type": "dict"}},
-            },
-            "timezone": {"type": "str", "default": "UTC"},
-            "queue": text,
-            "priority": {"type": "int"},
+            **SCHEDULE,
             "policy": {"type": "dict", "default": {}},
         },
         work,

@@ -189,6 +189,41 @@ def test_rows_in_the_database_are_run_by_the_workers_of_the_application(host: Ho
     assert host.changed(beat_schedule_state="absent", **options) == 0
 
 
+def test_rows_of_the_application_are_left_alone_and_own_ones_that_are_no_longer_wanted_go(host: Host) -> None:
+    project = host.project
+    row = {
+        "name": "cleanup-celery-results",
+        "task": "apps.scheduler.tasks.cleanup_celery_results",
+        "crontab": "0 3 * * *",
+    }
+    where = {"compose": {"project_dir": str(project.folder)}}
+    before = host.state()["schedule"]
+    theirs = {row["name"]: run_module("periodic_task", {**where, **row})["after"]}
+    try:
+        options: dict[str, Any] = {"beat_schedule_mode": "database"}
+        taken = [*MINUTELY, {**MINUTELY[0], "name": row["name"]}]
+        host.refused(f"which runs {row['task']}", **options, beat_schedule_tasks=taken)
+
+        sessions = {"cleanup_tables": [{"profile": "reading_sessions"}, {"profile": "django_celery_results"}]}
+        with project.scaled("celery_worker", 2):
+            assert host.changed(**options, **sessions, beat_schedule_tasks=MINUTELY) > 0
+            wanted = {**before, row["name"]: True, "tidy": True}
+            assert project.schedule() == {**wanted, "close-abandoned-reading-sessions": True}
+            assert host.changed(**options, **sessions, beat_schedule_tasks=MINUTELY, beat_schedule_sessions="") == 1
+            assert project.schedule() == wanted
+
+            renamed = [{**MINUTELY[0], "name": "neat"}]
+            assert host.changed(**options, beat_schedule_tasks=renamed) > 0
+            assert project.schedule() == {**before, row["name"]: True, "neat": True}
+            # It is called by another name, and by that of somebody else's.
+            assert host.changed(**options, beat_schedule_state="absent", beat_schedule_tasks=taken) > 0
+            assert project.schedule() == {**before, row["name"]: True}
+            assert len(project.containers("celery_worker")) == 2
+        assert run_module("periodic_task", {**where, **row})["before"] == theirs[row["name"]]
+    finally:
+        run_module("periodic_task", {**where, "name": row["name"], "state": "absent"})
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

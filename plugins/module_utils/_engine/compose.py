@@ -94,7 +94,7 @@ class Project:
 
     @property
     def scale(self) -> dict[str, int]:
-        """How many containers each service has, running or not: where `docker compose up --scale` said so, no file does."""
+        """How many containers each service has, running or not. After `docker compose up --scale` no file says so."""
         return dict(Counter(one.service for one in self.containers if not one.is_one_off))
 
     def database_url(self, *, inside: bool = False) -> str:
