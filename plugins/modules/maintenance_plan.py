@@ -112,6 +112,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenanc
     Sources,
     in_workers,
     sidecar,
+    stop_folder,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_surroundings import (
     examine_container,
@@ -137,6 +138,7 @@ def work(params: dict[str, Any], project: Project) -> dict[str, Any]:
         plugin_folder=str(folder / "plugin"),
         policy_folder=str(folder / "policy"),
         archive=archive,
+        stop_folder=stop_folder(policy.limits.stop_file),
     )
     if params["mode"] == "sidecar":
         application = params["application"] or base.app

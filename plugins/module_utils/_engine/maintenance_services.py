@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from .application import SIDECAR, CeleryProcess
 from .docker import Container
+from .errors import UsageError
 from .maintenance_schedule import Schedule
 
 DEFAULT_QUEUE = "maintenance"
@@ -21,6 +23,8 @@ _PACKAGE, _PLUGIN, _POLICY = f"{INSIDE}/maintenance.pyz", f"{INSIDE}/plugin", f"
 POLICY_NAME = "policy.json"
 _SETTINGS = "CELERY_MAINTENANCE_SIDECAR"
 _READY = "/tmp/celery-maintenance-ready"  # in the container; celery_maintenance.app makes it
+# Folders that programs in a container write into; those right below the root are no less their own.
+_SHARED = (Path("/var/tmp"), Path("/var/log"), Path("/var/lib"), Path("/run/lock"))
 
 Services = dict[str, dict[str, Any]]
 
@@ -33,6 +37,7 @@ class Sources:
     plugin_folder: str  #: tells Celery's program to import the tasks
     policy_folder: str
     archive: str | None = None  #: the policy's, which has the same path inside
+    stop_folder: str | None = None  #: that of the policy's stop file, which has the same path inside too
 
 
 def sidecar(base: CeleryProcess, application: str, compose_file: str, schedule: Schedule, sources: Sources) -> Services:
@@ -99,6 +104,7 @@ def in_workers(workers: Sequence[CeleryProcess], sources: Sources) -> Services:
 
 def _additions(container: Container, sources: Sources, path: list[str]) -> dict[str, Any]:
     archive = [mount(sources.archive, sources.archive, read_only=False)] if sources.archive else []
+    stop = [mount(sources.stop_folder, sources.stop_folder)] if sources.stop_folder else []
     return {
         "environment": {
             "PYTHONPATH": python_path(container, path),
@@ -110,8 +116,28 @@ def _additions(container: Container, sources: Sources, path: list[str]) -> dict[
             # A folder: the next task finds the policy that has taken its place.
             mount(sources.policy_folder, _POLICY),
             *archive,
+            # A folder: the file comes and goes.
+            *stop,
         ],
     }
+
+
+def stop_folder(stop_file: str | None) -> str | None:
+    """Return the folder of *stop_file*, once it is known that a container can be given it.
+
+    :raises UsageError: where it is not there, or a container has one of its own that it would hide
+    """
+    if stop_file is None:
+        return None
+    folder = Path(stop_file).parent
+    if not folder.is_absolute() or not folder.is_dir():
+        raise UsageError(f"policy: limits: stop_file {stop_file} must lie in a folder that is there on the host.")
+    if len(folder.resolve().parts) < 3 or folder.resolve() in _SHARED:
+        raise UsageError(
+            f"policy: limits: stop_file {stop_file} cannot lie in {folder}: the container is given the file's folder, "
+            "and this one would hide its own. Choose a file in a folder of its own."
+        )
+    return str(folder)
 
 
 def python_path(container: Container, ours: Sequence[str]) -> str:
