@@ -93,6 +93,11 @@ services:
   type: list
   elements: str
   sample: [celery_maintenance]
+before:
+  description: What this part said of them until now, for O(services) to put it back.
+  returned: success
+  type: dict
+  sample: {"celery_maintenance": {"image": "shop-backend", "command": ["celery", "-A", "celery_maintenance.app", "worker", "-B"]}}
 """
 
 import os
@@ -114,12 +119,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     parts = read_parts(before) if before else {}
     if parts is None and params["state"] == "absent":
         # Nothing of ours is in there.
-        return _result(files.override, before, before, {}, {}, changed=False)
+        return _result(files.override, before, before, {}, {}, {}, changed=False)
     if parts is None:
         raise UsageError(
             f"{files.override} was written by somebody else. Move what it says into {files.base.name}, and remove it."
         )
-    services = parts.pop(params["name"], {})
+    services = former = parts.pop(params["name"], {})
     if params["state"] == "present":
         files.check()
         services = params["services"]
@@ -142,17 +147,25 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         changed |= module.set_mode_if_different(str(files.override), own.st_mode & 0o777, False)
         changed |= module.set_owner_if_different(str(files.override), own.st_uid, False)
         changed |= module.set_group_if_different(str(files.override), own.st_gid, False)
-    return _result(files.override, before, after, parts, services, changed=changed)
+    return _result(files.override, before, after, parts, services, former, changed=changed)
 
 
 def _result(
-    path: Path, before: str, after: str, parts: Mapping[str, Any], services: Mapping[str, Any], *, changed: bool
+    path: Path,
+    before: str,
+    after: str,
+    parts: Mapping[str, Any],
+    services: Mapping[str, Any],
+    former: Mapping[str, Any],
+    *,
+    changed: bool,
 ) -> dict[str, Any]:
     return {
         "changed": changed,
         "path": str(path),
         "parts": sorted(parts),
         "services": sorted(services),
+        "before": former,
         "diff": {"before_header": str(path), "before": before, "after_header": str(path), "after": after},
     }
 

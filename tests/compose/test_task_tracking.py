@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.docker import ComposeProject, Images, RoleHost, without_root
 from support.waiting import wait_until
 
@@ -89,11 +90,30 @@ def test_a_scaled_worker_stays_so(host: RoleHost) -> None:
         assert len(project.containers("celery_worker")) == 2
 
 
+def test_a_change_that_does_not_start_is_taken_back(host: RoleHost) -> None:
+    project = host.project
+    path = project.folder / "compose.yml"
+    plain = path.read_text(encoding="utf-8")
+    document = yaml.safe_load(plain)
+    worker = document["services"]["celery_worker"]
+    worker["command"] = f"sh -c 'test \"$$CELERY_TRACKING\" != critical && exec {worker['command']}'"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    try:
+        assert host.changed() > 0
+        host.refused("exited", task_tracking_mode="critical")
+        assert "CELERY_TRACKING=all" in project.inspect("celery_worker")["Config"]["Env"]
+        assert host.changed(check=True) == 0
+        assert host.changed(task_tracking_state="absent") > 0
+    finally:
+        path.write_text(plain, encoding="utf-8")
+        project.compose("up", "--detach", "--no-deps", "--wait", "celery_worker")
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
         ({"celery_worker_service": "celery_wroker"}, "No container of service celery_wroker runs"),
-        ({"celery_worker_service": "redis"}, "cannot be asked whether it has Celery"),
+        ({"celery_worker_service": "redis"}, "of service redis"),
         ({"task_tracking_services": ["fronted"]}, "No container of service fronted runs"),
         ({"task_tracking_tasks": ["a,b"]}, "is no task's name"),
         ({"task_tracking_queue_interval": -1}, "must not be negative"),
