@@ -26,6 +26,29 @@ SERVICE_LABEL = "com.docker.compose.service"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
 _FILES_LABEL = "com.docker.compose.project.config_files"
 _VARIABLES_LABEL = "com.docker.compose.project.environment_file"
+# Runs the program on its standard input in the Python that runs Celery there, which need not be on the search path, and
+# else in this one. The first word of a process is its interpreter as it was called, in a virtual environment too.
+_LAUNCHER = r"""
+import os, sys
+
+def read(process, what):
+    with open("/proc/%s/%s" % (process, what), "rb") as file:
+        return [os.fsdecode(word) for word in file.read().split(b"\0")]
+
+program = sys.stdin.read()
+for process in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+    try:
+        words = read(process, "cmdline")
+        if os.path.basename(words[0]).startswith("python") and "celery" in map(os.path.basename, words[1:3]):
+            for variable in read(process, "environ"):
+                if variable.startswith("PATH="):
+                    os.environ["PATH"] = variable[5:]
+            os.execvp(words[0], [words[0], "-c", program] + sys.argv[1:])
+    except OSError:
+        pass
+exec(program)
+"""
+_NO_PROGRAM = "executable file"  #: that was not found, as every runtime says in its own way
 #: The states of a container that has been started and not stopped.
 _RUNNING = ("running", "paused", "restarting")
 
@@ -171,8 +194,14 @@ class Docker:
         return self._run(["exec", "--user", "0", container.identifier, "cat", "--", path])
 
     def run_python(self, container: Container, program: str, *arguments: str) -> str:
-        """Return what *program* prints, run by the ``python`` of a running container."""
-        return self._run(["exec", "--interactive", container.identifier, "python", "-", *arguments], program)
+        """Return what *program* prints, run by the Python of a running container that runs Celery, or else by any."""
+        command = ["exec", "--interactive", container.identifier]
+        try:
+            return self._run([*command, "python", "-c", _LAUNCHER, *arguments], program)
+        except CleanupError as error:
+            if _NO_PROGRAM not in str(error):
+                raise
+        return self._run([*command, "python3", "-c", _LAUNCHER, *arguments], program)
 
     def process_ids(self, container: Container) -> set[int]:
         """Return the ids of the processes in a running container, as they are numbered inside it."""
