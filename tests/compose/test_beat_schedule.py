@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.docker import ComposeProject, Images, RoleHost, docker, without_root
 from support.running import run_module
 from support.tables import fill
@@ -236,10 +237,11 @@ def test_rows_of_the_application_are_left_alone_and_own_ones_that_are_no_longer_
         ({"beat_schedule_queue": "a queue"}, "cannot be a queue's name"),
         ({"beat_schedule_priority": 11}, "priority must lie between 0 and 10"),
         ({"celery_worker_service": "celery_wroker"}, "No container of service celery_wroker runs"),
-        ({"celery_worker_service": "redis"}, "cannot be asked whether it has Celery"),
         ({"celery_worker_service": "backend"}, "does not name its application"),
         ({"cleanup_tables": [{"profile": "nothing"}]}, "nothing"),
         ({"cleanup_tables": [{"proof": "containers"}]}, "In a container there is none"),
+        ({"cleanup_limits": {"stop_file": "/tmp/stop"}}, "cannot lie in /tmp"),
+        ({"cleanup_limits": {"stop_file": "/nowhere/else/stop"}}, "must lie in a folder that is there"),
         ({"cleanup_limits": {"max_rows": "many"}}, "max_rows must be a whole number"),
         ({"celery_compose_project_dir": "/nowhere"}, "There is no Compose file in /nowhere"),
         ({"beat_schedule_database_url": "oracle://u:very-secret@db/x"}, "database_url must begin with"),
@@ -248,6 +250,46 @@ def test_rows_of_the_application_are_left_alone_and_own_ones_that_are_no_longer_
 )
 def test_what_is_wrong_is_told_and_nothing_is_installed(host: Host, variables: dict[str, Any], words: str) -> None:
     host.refused(words, **variables)
+
+
+SYSTEM = "/usr/local/bin:/usr/bin:/bin"  # there the Python has no Celery
+
+
+@pytest.fixture
+def strange(kept: ComposeProject) -> Iterator[ComposeProject]:
+    """With services whose Python is not where others have theirs."""
+    path = kept.folder / "compose.yml"
+    plain = path.read_text(encoding="utf-8")
+    document = yaml.safe_load(plain)
+    idle = {
+        "image": f"{kept.name}-backend",
+        "pull_policy": "never",
+        "command": ["/bin/sleep", "infinity"],
+        "init": True,
+    }
+    worker = document["services"]["celery_worker"]
+    elsewhere = {"command": f"/opt/venv/bin/{worker['command']}", "environment": {"PATH": SYSTEM}}
+    document["services"] |= {
+        "without_celery": {**idle, "environment": {"PATH": SYSTEM}},
+        "without_python": {**idle, "environment": {"PATH": "/nowhere"}},
+        "off_the_path": {**worker, **elsewhere},
+    }
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    services = ["without_celery", "without_python", "off_the_path"]
+    try:
+        kept.compose("up", "--detach", "--no-deps", "--wait", *services)
+        yield kept
+    finally:
+        kept.compose("rm", "--stop", "--force", *services)
+        path.write_text(plain, encoding="utf-8")
+
+
+def test_celery_is_looked_for_where_it_runs(host: Host, strange: ComposeProject) -> None:
+    host.refused("has no Celery. Name a service that runs Celery", celery_worker_service="without_celery")
+    host.refused("cannot be asked whether it has Celery", celery_worker_service="without_python")
+    assert host.changed(celery_worker_service="off_the_path", beat_schedule_tasks=MINUTELY) > 0
+    assert strange.inspect("celery_maintenance")["State"]["Health"]["Status"] == "healthy"
+    assert host.changed(beat_schedule_state="absent") > 0
 
 
 def test_a_foreign_override_file_is_left_alone(host: Host) -> None:
@@ -269,6 +311,52 @@ def test_a_project_without_a_worker_is_told(host: Host) -> None:
 
 def test_a_sidecar_that_does_not_start_is_taken_back(host: Host) -> None:
     host.refused("nowhere", beat_schedule_application="nowhere")
+
+
+def test_a_change_that_does_not_start_leaves_the_old_sidecar_at_work(host: Host) -> None:
+    project = host.project
+    path = project.folder / "compose.yml"
+    plain = path.read_text(encoding="utf-8")
+    stop = project.folder / "stop" / "now"
+    stop.parent.mkdir()
+    options: dict[str, Any] = {"beat_schedule_tasks": MINUTELY, "cleanup_limits": {"stop_file": str(stop)}}
+    try:
+        assert host.changed(**options) > 0
+        before = host.files()
+        # The files are as they were, and the sidecar is another container.
+        RoleHost.refused(host, "nowhere", **options, beat_schedule_application="nowhere")
+        assert host.changed(check=True, **options) == 0
+        assert project.inspect("celery_maintenance")["State"]["Health"]["Status"] == "healthy"
+
+        # It sees a file of the host, also one that comes later.
+        stop.touch()
+        seen = f"the file {stop} is there"
+        fill(project.database(), TASK_RESULT, [task_results(40)])
+        _wait(
+            lambda: seen in project.compose("logs", "--no-color", "celery_maintenance"),
+            90,
+            lambda: project.compose("logs", "--tail=40", "celery_maintenance"),
+        )
+
+        # Nobody can start what the package's way of loading it keeps from starting.
+        document = yaml.safe_load(plain)
+        worker = document["services"]["celery_worker"]
+        worker["command"] = f"sh -c 'test -z \"$$CELERY_MAINTENANCE_POLICY\" && exec {worker['command']}'"
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        project.compose("up", "--detach", "--no-deps", "--wait", "celery_worker")
+        (sidecar,) = project.containers("celery_maintenance")
+        changed = host.files()
+        done = host.run(**options, beat_schedule_mode="database")
+        assert done.exit_code == 2, done.output
+        assert {**host.files(), "installed": None} == {**changed, "installed": None}
+        assert before["project"]["compose.override.yml"] == host.files()["project"]["compose.override.yml"]
+        assert project.containers("celery_maintenance") == [sidecar]
+        assert project.inspect("celery_worker")["State"]["Status"] == "running"
+        assert "tidy" not in project.schedule()
+        assert host.changed(beat_schedule_state="absent") > 0
+    finally:
+        path.write_text(plain, encoding="utf-8")
+        project.compose("up", "--detach", "--no-deps", "--wait", "celery_worker")
 
 
 def test_everything_is_gone(host: Host) -> None:

@@ -113,11 +113,6 @@ class Container:
         return self.labels.get("com.docker.compose.container-number", "")
 
     @property
-    def is_one_off(self) -> bool:
-        """Whether it is none of its service's containers, but one of `docker compose run`."""
-        return self.labels.get("com.docker.compose.oneoff", "").lower() == "true"
-
-    @property
     def host_names(self) -> set[str]:
         """The names by which other containers reach it."""
         aliases = (network.get("Aliases") or () for network in self._networks.values())
