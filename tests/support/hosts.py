@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 from environments import NEWEST, Environment
@@ -53,3 +54,24 @@ def can_import(python: Path, modules: str) -> bool:
     if not python.exists():
         return False
     return subprocess.run([python, "-c", f"import {modules}"], capture_output=True, check=False).returncode == 0
+
+
+# The interpreter, and the scheme under which each database is opened by it; without a scheme it is left out.
+HOSTS: dict[str, tuple[Callable[[], Path], dict[str, str]]] = {
+    "oldest": (
+        lambda: with_libraries(OLDEST_HOST),
+        {"postgresql": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"},
+    ),
+    "newest": (lambda: with_libraries(NEWEST_HOST), {"postgresql": "postgresql", "sqlite": "sqlite"}),
+    "distribution": (
+        of_the_distribution,
+        {"postgresql": "postgresql+psycopg2", "mariadb": "mariadb+mysqldb", "sqlite": "sqlite"},
+    ),
+}
+#: Each host with each kind of database that it opens.
+HOSTS_AND_KINDS = [(host, kind) for host, (_python, schemes) in HOSTS.items() for kind in schemes]
+
+
+def url_on(host: str, kind: str, url: str) -> str:
+    """*url* as that host opens it."""
+    return f"{HOSTS[host][1][kind]}:{url.partition(':')[2]}"

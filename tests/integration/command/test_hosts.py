@@ -5,23 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import provide
 from support.command import command_file, run_command
-from support.hosts import NEWEST_HOST, OLDEST_HOST, of_the_distribution, with_libraries, without_libraries
+from support.hosts import HOSTS, HOSTS_AND_KINDS, url_on, without_libraries
 from support.servers import Database
 from support.tables import create_django_celery_results, fill
 from support.tables.rows import TASK_RESULT, task_results
-
-# The interpreter, and the kinds of databases for which it has a driver.
-HOSTS: dict[str, tuple[Callable[[], Path], list[str]]] = {
-    "oldest": (lambda: with_libraries(OLDEST_HOST), ["postgresql", "mariadb", "sqlite"]),
-    "newest": (lambda: with_libraries(NEWEST_HOST), ["postgresql", "sqlite"]),
-    "distribution": (of_the_distribution, ["postgresql", "mariadb", "sqlite"]),
-}
 
 
 def _shop(database: Database) -> None:
@@ -29,12 +21,12 @@ def _shop(database: Database) -> None:
     fill(database, TASK_RESULT, [task_results(30, days=30), task_results(2, "STARTED", days=30)])
 
 
-@pytest.mark.parametrize(("host", "kind"), [(host, kind) for host, (_python, kinds) in HOSTS.items() for kind in kinds])
+@pytest.mark.parametrize(("host", "kind"), HOSTS_AND_KINDS)
 def test_it_works_under_the_libraries_of_a_host(request: pytest.FixtureRequest, host: str, kind: str) -> None:
     python = provide(HOSTS[host][0])
     database: Database = request.getfixturevalue(kind).filled_database(_shop, _shop)[0]
     for options in (["stats"], ["run", "--dry-run"], ["run"], ["purge", "--json"], ["vacuum"], ["fail-zombies"]):
-        done = run_command(*options, database=database, python=python)
+        done = run_command(*options, database=database, python=python, url=url_on(host, kind, database.url))
         assert (done.exit_code, done.err) == (0, ""), done
     assert database.count(TASK_RESULT) == 2
     database.drop()

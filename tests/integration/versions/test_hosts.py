@@ -12,24 +12,11 @@ from typing import Any
 
 import pytest
 from conftest import provide
-from support.hosts import NEWEST_HOST, OLDEST_HOST, of_the_distribution, with_libraries
+from support.hosts import HOSTS, url_on
 from support.servers import Database
 from support.tables import Ago, Rows, UniqueText, create_django_celery_beat, create_reading_sessions, fill
 
 DAY = 86_400.0
-
-# The interpreter, and the scheme under which each database is opened by it; without a scheme it is left out.
-HOSTS: dict[str, tuple[Callable[[], Path], dict[str, str]]] = {
-    "oldest": (
-        lambda: with_libraries(OLDEST_HOST),
-        {"postgresql": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"},
-    ),
-    "newest": (lambda: with_libraries(NEWEST_HOST), {"postgresql": "postgresql", "sqlite": "sqlite"}),
-    "distribution": (
-        of_the_distribution,
-        {"postgresql": "postgresql+psycopg2", "mariadb": "mariadb+mysqldb", "sqlite": "sqlite"},
-    ),
-}
 
 TASKS = """
 - fleetops.celery.deployment_info:
@@ -85,13 +72,12 @@ def test_modules_work_under_the_libraries_of_a_host(
     python = provide(make_interpreter)
     databases: dict[str, Database] = {}
     variables: dict[str, dict[str, str]] = {}
-    for kind, scheme in schemes.items():
+    for kind in schemes:
         server = request.getfixturevalue(kind)
         databases[kind] = server.filled_database(_records, _records)[0]
-        url = f"{scheme}:{databases[kind].url.partition(':')[2]}"
         (tmp_path / kind).mkdir()
         variables[kind] = {
-            "database_url": url,
+            "database_url": url_on(host, kind, databases[kind].url),
             "ansible_connection": "local",
             "ansible_python_interpreter": str(python),
             "archive_folder": str(tmp_path / kind),

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 
 from .changes import Row
 from .merging import Merge, upsert
-from .schema import task_logs
+from .schema import is_time, task_logs
 
 _MOST_VALUES = 900  # older SQLites take 999 in a statement
 _EPOCH = datetime(1970, 1, 1)
@@ -28,7 +28,7 @@ def moment(at: float, dialect: str) -> datetime:
 
 
 def times_of(table: sa.Table) -> list[str]:
-    return [column.name for column in table.columns if isinstance(column.type, sa.DateTime)]
+    return [column.name for column in table.columns if is_time(column)]
 
 
 class RowByRow:
@@ -79,8 +79,7 @@ class AsDocument:
             fields.append(sa.column("task", sa.Text()))
         rows = sa.func.json_to_recordset(document).table_valued(*fields).render_derived("new", with_types=True)
         values = [
-            sa.func.to_timestamp(rows.c[column.name]) if isinstance(column.type, sa.DateTime) else rows.c[column.name]
-            for column in columns
+            sa.func.to_timestamp(rows.c[column.name]) if is_time(column) else rows.c[column.name] for column in columns
         ]
         names = [column.name for column in columns]
         if child:
@@ -92,7 +91,7 @@ class AsDocument:
 
 
 def _plain_type(column: sa.Column[Any]) -> Any:
-    if isinstance(column.type, sa.DateTime):
+    if is_time(column):
         return postgresql.DOUBLE_PRECISION()
     return sa.Integer() if isinstance(column.type, sa.Integer) else sa.Text()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -23,8 +24,13 @@ def _id() -> sa.Column[int]:
 
 def _time(name: str, nullable: bool = True) -> sa.Column[object]:
     # UTC everywhere, and with microseconds; where the database has none, without a zone.
-    kind = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    kind = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql")
     return sa.Column(name, kind, nullable=nullable)
+
+
+def is_time(column: sa.Column[Any]) -> bool:
+    # SQLAlchemy 1.4 puts a type of its own around one that has variants.
+    return isinstance(getattr(column.type, "impl", column.type), sa.DateTime)
 
 
 def _number(name: str, default: str = "0") -> sa.Column[int]:
@@ -35,7 +41,7 @@ def _task() -> sa.Column[int]:
     return sa.Column("task_id", sa.ForeignKey("task_logs.id"), nullable=False)
 
 
-_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 
 task_logs = sa.Table(
     "task_logs",
