@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ _WORKED = [
     (records.FINISHED, _NEW, "e", "shop.add", 0, "SUCCESS", "2", None, None, 0.5),
     (records.QUEUE, _NEW, "celery", 3),
     (records.WORKER, _NEW + 1, _WORKER, records.ONLINE, 1, 5, _NEW - 60),
+    (records.WORKER, _NEW + 2, _WORKER, records.ONLINE, 0, None, None),
 ]
 _READ: dict[str, dict[str, Any]] = {
     f"get_{what}": {}
@@ -50,11 +51,13 @@ _READ: dict[str, dict[str, Any]] = {
 }
 
 
-def _record(python: str, url: str, read: dict[str, dict[str, Any]], again: bool = False) -> dict[str, Any]:
-    order = {"worker": _WORKER, "published": [] if again else _PUBLISHED, "worked": [] if again else _WORKED}
+def _record(
+    python: str, url: str, read: dict[str, dict[str, Any]], published: Sequence[Any] = (), worked: Sequence[Any] = ()
+) -> dict[str, Any]:
+    order = {"published": published, "worker": _WORKER, "born": _NEW - 60, "worked": worked, "read": read}
     done = subprocess.run(
         [python, str(_PROGRAM)],
-        input=json.dumps({**order, "read": read}),
+        input=json.dumps(order),
         env=clean_environment(
             {"PYTHONPATH": str(tracking_path()), "CELERY_TRACKING": "off", "CELERY_TRACKING_DATABASE_URL": url}
         ),
@@ -93,7 +96,7 @@ def test_it_does_the_same_under_the_libraries_of_a_host(
 ) -> None:
     def record_here(database: Database) -> tuple[dict[str, Any], dict[str, Any]]:
         before(database)
-        return _record(sys.executable, driver_url(database), _READ), _contents(database)
+        return _record(sys.executable, driver_url(database), _READ, _PUBLISHED, _WORKED), _contents(database)
 
     python = str(provide(HOSTS[host][0]))
     server = request.getfixturevalue(kind)
@@ -102,7 +105,7 @@ def test_it_does_the_same_under_the_libraries_of_a_host(
     before(there)
     url = url_on(host, kind, there.url)
 
-    read = _record(python, url, _READ)
+    read = _record(python, url, _READ, _PUBLISHED, _WORKED)
     assert read["get_task_statistics"] == {"SUCCESS": 2, "FAILURE": 1, "REVOKED": 1, "STARTED": 1}
     (online,) = read["get_online_workers"]
     assert (online["processed_tasks"], online["failed_tasks"], online["dropped_records"]) == (5, 1, 0)
@@ -110,7 +113,7 @@ def test_it_does_the_same_under_the_libraries_of_a_host(
     assert read == read_here
     assert _contents(there) == contents_here
 
-    assert _record(python, url, {"cleanup_old_records": {"days": 30}}, again=True) == {"cleanup_old_records": 4}
+    assert _record(python, url, {"cleanup_old_records": {"days": 30}}) == {"cleanup_old_records": 4}
     assert there.count("task_logs") == there.count("task_results") == 1
     for database in (there, here):
         database.drop()

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from support.servers import Database
 from support.tracking import driver_url, recorder_module
+from support.waiting import wait_until
 
 records = recorder_module("records")
 statistics = recorder_module("statistics")
@@ -31,7 +34,7 @@ def tell(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tell]:
         changes.add((records.WORKER, now - ago, _WORKER, status, 0, processed, None if born is None else now - born))
         store.write(changes)
 
-    tell.count = store.count  # type: ignore[attr-defined]
+    tell.count = partial(store.count, _WORKER)  # type: ignore[attr-defined]
     yield tell
     store.close()
 
@@ -54,7 +57,7 @@ def test_one_that_is_silent_does_not_count(database: Database, tell: Tell) -> No
 
 def test_a_new_life_begins_anew_even_where_the_one_before_has_not_ended(database: Database, tell: Tell) -> None:
     tell(100, "ONLINE", 7, born=200)
-    tell.count(_WORKER, 3, 2)  # type: ignore[attr-defined]
+    assert tell.count(None, 3, 2)  # type: ignore[attr-defined]
     tell(50, "ONLINE", 9, born=200)
     assert _numbers(database) == ("ONLINE", 9, 3, 2)
     tell(10, "ONLINE", 1, born=20)
@@ -63,8 +66,32 @@ def test_a_new_life_begins_anew_even_where_the_one_before_has_not_ended(database
 
 def test_one_life_goes_on_after_somebody_took_it_for_over(database: Database, tell: Tell) -> None:
     tell(100, "ONLINE", 7, born=200)
-    tell.count(_WORKER, 3, 2)  # type: ignore[attr-defined]
+    assert tell.count(None, 3, 2)  # type: ignore[attr-defined]
     tell(50, "OFFLINE", None)
     assert _numbers(database) == ("OFFLINE", 7, 3, 2)
     tell(10, "ONLINE", 8, born=200)
     assert _numbers(database) == ("ONLINE", 8, 3, 2)
+
+
+@pytest.mark.parametrize("lived_before", [False, True])
+def test_what_is_lost_before_its_first_sign_of_life_is_counted(
+    database: Database, tell: Tell, caplog: pytest.LogCaptureFixture, lived_before: bool
+) -> None:
+    """As of a worker that starts while the database is away: the oldest records go first, and with them that sign."""
+    if lived_before:
+        tell(7200, "ONLINE", 7, born=7300)
+        assert tell.count(None, 30, 20)  # type: ignore[attr-defined]
+    born = time.time()
+    buffer = recorder_module("buffer").Buffer(10, 1_000_000)
+    buffer.put([records.pack((records.WORKER, born, _WORKER, records.ONLINE, 0, 0, born))])
+    buffer.put(
+        records.pack((records.FINISHED, born, f"t{i}", "shop.add", 0, "FAILURE", *[None] * 4)) for i in range(13)
+    )
+    writer = threading.Thread(target=recorder_module("writer").Writer(buffer, _WORKER, born).run, daemon=True)
+    writer.start()
+    wait_until(lambda: database.count("task_logs") == 10 and buffer.unwritten == 0)
+    buffer.put([records.pack((records.WORKER, born + 10, _WORKER, records.ONLINE, 0, 13, born))])
+    buffer.close()
+    writer.join(30)
+    assert _numbers(database) == ("ONLINE", 13, 10, 4)
+    assert "4 records of tracked tasks" in caplog.text

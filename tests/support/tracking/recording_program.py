@@ -22,11 +22,11 @@ from celery_tracking.supervisor import Supervisor
 
 def record(order: dict[str, Any]) -> dict[str, Any]:
     settings = Settings.read({**os.environ, "CELERY_TRACKING": "all"})
-    publisher = LocalWriter(settings, None)
+    publisher = LocalWriter(settings, None, None)
     for one in order["published"]:
         publisher.put(pack(tuple(one)))
     publisher.finish()
-    worker = Supervisor(settings, order["worker"])
+    worker = Supervisor(settings, order["worker"], order["born"])
     for one in [*order["worked"], (END, 0.0)]:
         worker.pipe.put(pack(tuple(one)))
     worker.finish()

@@ -16,9 +16,9 @@ from .settings import Settings
 class LocalWriter:
     """Made at the first record, so never before a web server has forked."""
 
-    def __init__(self, settings: Settings, worker: str | None) -> None:
+    def __init__(self, settings: Settings, worker: str | None, born: float | None) -> None:
         self._buffer = Buffer(settings.buffer_records, settings.buffer_bytes)
-        self._worker = worker
+        self._worker, self._born = worker, born
         self._thread = threading.Thread(target=self._run, name="celery-tracking", daemon=True)
         self._thread.start()
 
@@ -32,4 +32,4 @@ class LocalWriter:
     def _run(self) -> None:
         from .writer import Writer
 
-        Writer(self._buffer, self._worker).run()
+        Writer(self._buffer, self._worker, self._born).run()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The writer of a worker, a process of its own: ``python -m celery_tracking.process <file> <worker>``.
+"""The writer of a worker, a process of its own: ``python -m celery_tracking.process <file> <worker> <born>``.
 
 In the worker's main process the same work would take the interpreter away from the worker.
 """
@@ -32,7 +32,7 @@ _NICE = 10
 
 
 def main() -> None:
-    file, worker = int(sys.argv[1]), sys.argv[2]
+    file, worker, born = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     logging.basicConfig(format="[%(asctime)s: %(levelname)s/%(name)s] %(message)s", level=logging.INFO)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # It ends when its worker has: until then there may be something to write.
@@ -40,20 +40,20 @@ def main() -> None:
     os.nice(_NICE)
     settings = Settings.read({**os.environ, "CELERY_TRACKING": "all"})
     buffer = Buffer(settings.buffer_records, settings.buffer_bytes)
-    writer = threading.Thread(target=Writer(buffer, worker).run, name="writer", daemon=True)
+    writer = threading.Thread(target=Writer(buffer, worker, born).run, name="writer", daemon=True)
     writer.start()
-    _read(file, worker, buffer, writer)
+    _read(file, worker, born, buffer, writer)
     finish(buffer, writer)
 
 
-def _read(file: int, worker: str, buffer: Buffer, writer: threading.Thread) -> None:
+def _read(file: int, worker: str, born: float, buffer: Buffer, writer: threading.Thread) -> None:
     """Pass records on until the worker ends; its supervisor starts another process where the writer is no more."""
     reader = PipeReader(file)
     while writer.is_alive():
         records = reader.read()
         if records is None:
             # The worker was killed outright: it could not say so itself.
-            buffer.put([pack((WORKER, time.time(), worker, OFFLINE, 0, None, None))])
+            buffer.put([pack((WORKER, time.time(), worker, OFFLINE, 0, None, born))])
             return
         ended = False
         passed = []

@@ -28,7 +28,7 @@ class Recorder:
         self._supervisor: Supervisor | None = None
         self._worker: str | None = None
         self._main_process = 0
-        self._born = time()
+        self._born: float | None = None
         self._forget_thread()
         os.register_at_fork(after_in_child=self._forget_thread)
         atexit.register(self._finish)
@@ -41,16 +41,16 @@ class Recorder:
             self._supervisor.pipe.put(pack(record))
             return
         if self._local is None:
-            self._local = LocalWriter(self._settings, self._worker)
+            self._local = LocalWriter(self._settings, self._worker, self._born)
         self._local.put(pack(record))
 
     def worker_initialised(self, sender: Any, **_: Any) -> None:
         """The worker's main process, before it forks."""
         self._worker = sender.hostname
         self._main_process = os.getpid()
-        self._born = time()
+        self._born = born = time()
         try:
-            self._supervisor = Supervisor(self._settings, sender.hostname)
+            self._supervisor = Supervisor(self._settings, sender.hostname, born)
         except OSError as error:
             _log.warning("A thread of the worker writes what is tracked, for no process could be made: %s", error)
 

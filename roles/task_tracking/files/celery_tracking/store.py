@@ -45,15 +45,16 @@ class Store:
                     [{**row, "recorded_at": self._time(row["recorded_at"])} for row in changes.queues],
                 )
 
-    def count(self, worker: str, failures: int, dropped: int) -> None:
-        """Add to a worker's numbers."""
+    def count(self, worker: str, born: float | None, failures: int, dropped: int) -> bool:
+        """Add to the numbers of the life that began then; whether there is a row of it yet."""
         table = worker_status
         with self._engine.begin() as connection:
-            connection.execute(
+            met = connection.execute(
                 sa.update(table)
-                .where(table.c.worker_name == worker)
+                .where(table.c.worker_name == worker, sa.not_(self._is_of_a_life_before(born)))
                 .values(failed_tasks=table.c.failed_tasks + failures, dropped_records=table.c.dropped_records + dropped)
             )
+            return met.rowcount > 0
 
     def _bulk(self, merge: Merge) -> Any:
         if self._dialect == "postgresql":
@@ -62,6 +63,13 @@ class Store:
 
     def _time(self, at: float) -> Any:
         return moment(at, self._dialect)
+
+    def _is_of_a_life_before(self, born: float | None) -> Any:
+        if born is None:
+            return sa.false()
+        began = worker_status.c.started_at
+        # An application's own table may keep no fractions.
+        return sa.or_(began.is_(None), began < self._time(born - 1))
 
     def _write_tasks(self, connection: sa.engine.Connection, changes: Changes) -> None:
         # Always in the same order, so that two writers wait for each other instead of blocking each other.
@@ -80,11 +88,7 @@ class Store:
         row = {**worker, "last_heartbeat": self._time(worker["last_heartbeat"])}
         born = row.pop("started_at", None)
         this = table.c.worker_name == row["worker_name"]
-        is_new: Any = sa.literal(False)
-        if born is not None:
-            # An application's own table may keep no fractions.
-            is_new = sa.or_(table.c.started_at.is_(None), table.c.started_at < self._time(born - 1))
-        before = connection.execute(sa.select(is_new).where(this)).first()
+        before = connection.execute(sa.select(self._is_of_a_life_before(born)).where(this)).first()
         if born is not None and (before is None or before[0]):
             # A new life, however the one before has ended: its numbers begin anew.
             row.update(started_at=self._time(born), failed_tasks=0, dropped_records=0)

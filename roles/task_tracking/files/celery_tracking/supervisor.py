@@ -29,9 +29,9 @@ _FINISH_SECONDS = MOST_SECONDS + 5.0  # the writer itself sees to it that it end
 
 
 class Supervisor:
-    def __init__(self, settings: Settings, worker: str) -> None:
+    def __init__(self, settings: Settings, worker: str, born: float) -> None:
         self._settings = settings
-        self._worker = worker
+        self._worker, self._born = worker, born
         # Kept open, so that a writer which was killed leaves the pipe to its successor.
         self._reading, writing = open_pipe()
         self.pipe = PipeWriter(writing)
@@ -67,7 +67,7 @@ class Supervisor:
             "PYTHONPATH": os.pathsep.join(filter(None, (HOME, os.environ.get("PYTHONPATH")))),
         }
         return subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.process", str(self._reading), self._worker],
+            [sys.executable, "-m", f"{__package__}.process", str(self._reading), self._worker, str(self._born)],
             env=environment,
             stdin=subprocess.DEVNULL,
             pass_fds=[self._reading],

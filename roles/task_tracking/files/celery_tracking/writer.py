@@ -30,14 +30,17 @@ _PAUSE = 0.5
 class Writer:
     """
     :param worker: whose records these are; None for a publisher's
+    :param born: when this life of it began, where that is known
     """
 
-    def __init__(self, buffer: Buffer, worker: str | None) -> None:
+    def __init__(self, buffer: Buffer, worker: str | None, born: float | None = None) -> None:
         self._buffer = buffer
         self._worker = worker
+        self._born = born
         self._store: Store | None = None
         self._pause = 0.0
         self._dropped = 0
+        self._failures = 0
         #: Tasks that failed in the batch before: of some, Celery tells it twice.
         self._failed: set[str] = set()
 
@@ -53,10 +56,11 @@ class Writer:
                 self._buffer.written()
             else:
                 self._buffer.put_back(batch)
-            if self._store is not None:
-                self._count_dropped(_DROPPED)
+            if self._store is not None and self._count():
+                self._tell_dropped(_DROPPED)
         self._buffer.drop_rest()
-        self._count_dropped(LOST)
+        self._count()
+        self._tell_dropped(LOST)
         if self._store is not None:
             self._store.close()
 
@@ -102,23 +106,24 @@ class Writer:
             self._write(store, records[:middle])
             self._write(store, records[middle:])
             return
-        failures = changes.failures - self._failed
+        self._failures += len(changes.failures - self._failed)
         self._failed = changes.failures
-        if failures and self._worker:
-            store.count(self._worker, len(failures), 0)
 
-    def _count_dropped(self, words: str) -> None:
-        """Say how many were dropped, and add it to the worker's numbers; where that fails, the next batch does it."""
+    def _count(self) -> bool:
+        """Add to the worker's numbers; False where the next batch is to do it, as its row may be yet to come."""
         self._dropped += self._buffer.take_dropped()
-        if not self._dropped:
-            return
-        if self._worker and self._store is not None:
+        if self._worker and self._store is not None and (self._failures or self._dropped):
             try:
-                self._store.count(self._worker, 0, self._dropped)
+                if not self._store.count(self._worker, self._born, self._failures, self._dropped):
+                    return False
             except sa.exc.SQLAlchemyError:
-                if not self._buffer.closed:
-                    return
-        _log.warning(words, self._dropped)
+                return False
+        self._failures = 0
+        return True
+
+    def _tell_dropped(self, words: str) -> None:
+        if self._dropped:
+            _log.warning(words, self._dropped)
         self._dropped = 0
 
 
