@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.servers import Database
-from support.tracking import TrackedWorker, driver_url
+from support.tracking import TrackedWorker, driver_url, recorder_module
 from support.waiting import wait_until
 
 
@@ -71,3 +72,23 @@ def test_old_records_go_with_all_that_belongs_to_them(worker: TrackedWorker, dat
     assert _call(worker, "cleanup_old_records(days=30)") == 0
     assert database.count("task_logs") == 2
     assert database.count("task_execution_history") == 2
+
+
+def test_another_run_at_the_table_is_left_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = driver_url(database)
+    monkeypatch.setenv("CELERY_TRACKING_DATABASE_URL", url)
+    recorder_module("store").Store(url).close()
+    database.execute(
+        "INSERT INTO task_logs (task_id, task_name, status, created_at, completed_at)"
+        " VALUES ('old', 'shop.add', 'SUCCESS', '2020-01-01 00:00:00', '2020-01-01 00:00:00')"
+    )
+    clean = recorder_module("statistics").cleanup_old_records
+    engine = {name: importlib.import_module(f"celery_maintenance.engine.{name}") for name in ("database", "table_lock")}
+    with engine["database"].Database(url) as other, engine["table_lock"].table_lock(other, "task_logs"):
+        with caplog.at_level("INFO"):
+            assert clean() == 0
+        assert "another run is cleaning task_logs" in caplog.text
+        assert database.count("task_logs") == 1
+    assert clean() == 1

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from .settings import database_url
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+_log = logging.getLogger("celery_tracking")
 
 #: What a task that has begun and not ended is called.
 _RUNNING = "STARTED"
@@ -114,19 +117,29 @@ def get_realtime_status(session: Any = None) -> dict[str, Any]:
 def cleanup_old_records(session: Any = None, days: int = 30) -> int:
     """Delete tasks that are older than *days*, with all that belongs to them; how many there were.
 
+    Where another run is at the table, that is left to it, and the log says so.
+
     :param session: whose database is cleaned; that of the settings where it is None. It is not used itself: a purge
         commits each of its batches.
     """
     from celery_maintenance.engine.batches import Limits
     from celery_maintenance.engine.database import Database
+    from celery_maintenance.engine.errors import TableBusyError
     from celery_maintenance.engine.profiles import find_profile
     from celery_maintenance.engine.purge import purge
     from celery_maintenance.engine.records import RecordTable
     from celery_maintenance.engine.rules import parse_purge_rules
+    from celery_maintenance.engine.table_lock import table_lock
 
     rules = parse_purge_rules([{"name": "old", "statuses": ["*"], "older_than": f"{int(days)}d"}])
     with Database(_url_of(session) or database_url()) as database:
-        deleted: int = purge(database, RecordTable(database, find_profile("task_logs")), rules, Limits()).deleted
+        table = RecordTable(database, find_profile("task_logs"))
+        try:
+            with table_lock(database, table.name):
+                deleted: int = purge(database, table, rules, Limits()).deleted
+        except TableBusyError as busy:
+            _log.info("%s", busy)
+            return 0
     return deleted
 
 
