@@ -89,7 +89,12 @@ def _nothing(database: Database) -> None:
     """The recorder makes all tables by itself."""
 
 
-@pytest.mark.parametrize("before", [_nothing, tables.create_task_logs], ids=["anew", "upgrade"])
+def _an_application_s_own(database: Database) -> None:
+    tables.create_task_logs(database)
+    database.execute("ALTER TABLE task_metadata ADD COLUMN user_id INTEGER")
+
+
+@pytest.mark.parametrize("before", [_nothing, _an_application_s_own], ids=["anew", "upgrade"])
 @pytest.mark.parametrize(("host", "kind"), HOSTS_AND_KINDS)
 def test_it_does_the_same_under_the_libraries_of_a_host(
     request: pytest.FixtureRequest, host: str, kind: str, before: Callable[[Database], None]

@@ -81,6 +81,38 @@ def test_an_application_s_own_tables_keep_what_they_have(
     assert database.execute("SELECT status, result FROM task_results") == [("SUCCESS", "3")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "users"),
+    [("INTEGER", {"a": "7"}), ("BIGINT", {"a": "7", "b": "99999999999"}), ("VARCHAR(4)", {"a": "7", "c": "anna"})],
+)
+def test_a_user_who_does_not_fit_into_an_application_s_own_column_is_left_out(
+    make_database: Callable[..., Database], kind: str, users: dict[str, str]
+) -> None:
+    database = make_database(tables.create_task_logs)
+    database.execute(f"ALTER TABLE task_metadata ADD COLUMN user_id {kind}")
+    assert _recorded_users(database) == {"a": None, "b": None, "c": None, "d": None, "e": None, **users}
+
+
+def test_a_user_who_is_a_uuid(postgresql_database: Database) -> None:
+    tables.create_task_logs(postgresql_database)
+    postgresql_database.execute("ALTER TABLE task_metadata ADD COLUMN user_id uuid")
+    assert _recorded_users(postgresql_database) == {"a": None, "b": None, "c": None, "d": _UUID, "e": None}
+
+
+_UUID = "4b3f1f0e-8f8a-4c39-9d2e-0d6a1c3f5a77"
+
+
+def _recorded_users(database: Database) -> dict[str, str | None]:
+    store = recorder_module("store").Store(url_of(database))
+    records, changes = recorder_module("records"), recorder_module("changes").Changes(None)
+    for task_id, user in zip("abcde", ("7", "99999999999", "anna", _UUID, None), strict=True):
+        changes.add((records.PUBLISHED, 1_700_000_000.0, task_id, "shop.add", 0, "()", "{}", *[None] * 8, user))
+    store.write(changes)
+    store.close()
+    rows = database.execute("SELECT t.task_id, m.user_id FROM task_logs t JOIN task_metadata m ON m.task_id = t.id")
+    return {task_id: None if user is None else str(user) for task_id, user in rows}
+
+
 def test_who_may_not_make_tables_may_use_them(role_database: Database) -> None:
     """A reader of everything finds that nothing is missing, and makes nothing."""
     _update(role_database)

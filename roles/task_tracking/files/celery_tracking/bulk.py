@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 from .changes import Row
 from .merging import Merge, upsert
 from .schema import is_time, task_logs
+from .users import COLUMN
 
 _MOST_VALUES = 900  # older SQLites take 999 in a statement
 _EPOCH = datetime(1970, 1, 1)
@@ -60,8 +61,9 @@ class RowByRow:
 class AsDocument:
     """PostgreSQL takes all rows as one JSON document, and finds out to which task they belong by itself."""
 
-    def __init__(self, merge: Merge) -> None:
+    def __init__(self, merge: Merge, users: Any) -> None:
         self._merge = merge
+        self._users = users
         columns = [column for column in merge.table.columns if column.name != "id"]
         self._own = self._statement(columns, child=False)
         self._child = self._statement([column for column in columns if column.name != "task_id"], child=True)
@@ -78,9 +80,7 @@ class AsDocument:
         if child:
             fields.append(sa.column("task", sa.Text()))
         rows = sa.func.json_to_recordset(document).table_valued(*fields).render_derived("new", with_types=True)
-        values = [
-            sa.func.to_timestamp(rows.c[column.name]) if is_time(column) else rows.c[column.name] for column in columns
-        ]
+        values = [self._value(column, rows.c[column.name]) for column in columns]
         names = [column.name for column in columns]
         if child:
             query = sa.select(task_logs.c.id, *values).select_from(
@@ -88,6 +88,13 @@ class AsDocument:
             )
             return upsert("postgresql", self._merge, ["task_id", *names], query)
         return upsert("postgresql", self._merge, names, sa.select(*values))
+
+    def _value(self, column: sa.Column[Any], new: Any) -> Any:
+        if is_time(column):
+            return sa.func.to_timestamp(new)
+        # PostgreSQL itself takes no text for a number.
+        is_own = column.name == COLUMN and not isinstance(self._users, (sa.String, sa.types.NullType))
+        return sa.cast(new, self._users) if is_own else new
 
 
 def _plain_type(column: sa.Column[Any]) -> Any:

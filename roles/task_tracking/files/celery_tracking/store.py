@@ -15,6 +15,7 @@ from .changes import Changes, Row
 from .database import open_engine
 from .merging import Merge, merges
 from .schema import bring_up_to_date, queue_stats, worker_status
+from .users import COLUMN, fitting, type_of_users
 
 
 class Store:
@@ -24,6 +25,7 @@ class Store:
         self._engine = open_engine(url)
         try:
             bring_up_to_date(self._engine)
+            self._users = type_of_users(self._engine)
         except BaseException:
             self.close()
             raise
@@ -58,7 +60,7 @@ class Store:
 
     def _bulk(self, merge: Merge) -> Any:
         if self._dialect == "postgresql":
-            return AsDocument(merge)
+            return AsDocument(merge, self._users)
         return RowByRow(self._dialect, merge)
 
     def _time(self, at: float) -> Any:
@@ -72,6 +74,8 @@ class Store:
         return sa.or_(began.is_(None), began < self._time(born - 1))
 
     def _write_tasks(self, connection: sa.engine.Connection, changes: Changes) -> None:
+        for row in changes.metadata.values():
+            row[COLUMN] = fitting(row[COLUMN], self._users)
         # Always in the same order, so that two writers wait for each other instead of blocking each other.
         self._tasks.write(connection, [changes.tasks[task_id] for task_id in sorted(changes.tasks)])
         # The rows are locked now, and with them everything that belongs to them.
