@@ -9,10 +9,13 @@ import os
 import time
 from pathlib import Path
 
+import timed_handlers
 from celery import Celery  # type: ignore[import-untyped]
 
 app = Celery("bench", broker=os.environ["BENCH_BROKER"])
 app.conf.update(task_ignore_result=True, worker_hijack_root_logger=False, worker_send_task_events=False)
+if "BENCH_HANDLERS" in os.environ:
+    timed_handlers.time_handlers(Path(os.environ["BENCH_HANDLERS"]))
 
 
 @app.task(name="bench.nothing")  # type: ignore[untyped-decorator]

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the fleetops.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the recorder of the role task_tracking costs a worker: its throughput with it, with it switched off, without."""
+"""What the recorder of the role task_tracking costs a worker: its throughput with it, with it switched off, without;
+and of each task while the database is away."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 from report import Line, Target
 from support.applications.packages import folder_of
@@ -29,6 +30,8 @@ from support.waiting import wait_until
 
 _REDIS = "6.4.0"
 _WARM = 2_000
+_HANDLERS = "handlers"
+_LIMIT = 0.001  # seconds
 _RECORDED = "SELECT count(*) FROM task_logs WHERE status = 'SUCCESS'"
 _HERE = Path(__file__).parent
 _PROGRAM = """
@@ -66,6 +69,28 @@ def measure(tasks: int, rounds: int) -> Iterator[Line]:
                 here / base,
                 Target(at_least=0.95),
             )
+        yield from _away(broker, server, tasks)
+
+
+def _away(broker: str, server: PostgreSQL, tasks: int) -> Iterator[Line]:
+    """Measure what the recorder's handlers take of each task in the worker while the database is away."""
+    database = server.new_database()
+    server.halt()
+    try:
+        with _working(ON, broker, database, tasks, with_handlers=True) as folder:
+            times = [int(line) / 1e9 for line in (folder / _HANDLERS).read_text().splitlines()][_WARM:]
+    finally:
+        server.resume()
+        database.drop()
+    for what, value in (("median", median(times)), ("p99", quantiles(times, n=100)[98])):
+        yield Line(
+            f"{what} of the recorder's time of a task, database away",
+            f"{value * 1e6:.0f} µs",
+            "the limit",
+            f"{_LIMIT * 1e6:.0f} µs",
+            value / _LIMIT,
+            Target(at_most=1.0),
+        )
 
 
 @contextmanager
@@ -81,6 +106,17 @@ def _redis(image: str) -> Iterator[str]:
 
 
 def _throughput(way: str, broker: str, database: Database, tasks: int) -> float:
+    with _working(way, broker, database, tasks) as folder:
+        if way == ON:
+            # Where the tasks take all there is of the machine, the writer may be behind them.
+            wait_until(lambda: database.scalar(_RECORDED) == _WARM + tasks + 2, seconds=120)
+        begin, end = (float((folder / mark).read_text()) for mark in ("begin", "end"))
+        return tasks / (end - begin)
+
+
+@contextmanager
+def _working(way: str, broker: str, database: Database, tasks: int, with_handlers: bool = False) -> Iterator[Path]:
+    """A worker that has done all tasks; the folder of what was noted meanwhile."""
     with tempfile.TemporaryDirectory(prefix="fleet-bench-") as name:
         folder = Path(name)
         plain = [_HERE, folder_of("redis", _REDIS)]
@@ -91,6 +127,8 @@ def _throughput(way: str, broker: str, database: Database, tasks: int) -> float:
             "BENCH_FOLDER": name,
             "C_FORCE_ROOT": "1",
         }
+        if with_handlers:
+            environment["BENCH_HANDLERS"] = str(folder / _HANDLERS)
         if way != ABSENT:
             environment["CELERY_TRACKING"] = "off" if way == OFF else "all"
             environment["CELERY_TRACKING_DATABASE_URL"] = with_driver(database.url).render_as_string(False)
@@ -107,15 +145,11 @@ def _throughput(way: str, broker: str, database: Database, tasks: int) -> float:
             )  # fmt: skip
         try:
             wait_until((folder / "end").exists, seconds=300)
-            if way == ON:
-                # Where the tasks take all there is of the machine, the writer may be behind them.
-                wait_until(lambda: database.scalar(_RECORDED) == _WARM + tasks + 2, seconds=120)
             time.sleep(0.1)
+            yield folder
         finally:
             worker.terminate()
             worker.wait(60)
-        begin, end = (float((folder / mark).read_text()) for mark in ("begin", "end"))
-        return tasks / (end - begin)
 
 
 def _publish(environment: dict[str, str], tasks: int) -> None:
