@@ -6,7 +6,8 @@
 `make bench ARGS='--deployments 10'` measures migrate and doctor instead, on so many Compose projects;
 `make bench ARGS=--mariadb` the purge on MariaDB, against pt-archiver, which is part of the whole too;
 `make bench ARGS=--growth` how the purge's time grows up to ten million rows; that needs 25 GB of disk;
-`make bench ARGS=--tracking` what the recorder of the role task_tracking costs a worker; that needs Docker.
+`make bench ARGS=--tracking` what the recorder of the role task_tracking costs a worker, and a task while
+the database is away; that needs Docker.
 
 Ratios are what counts; times differ from machine to machine, and mean little on one that is busy. Nothing here fails
 because of a number: the table says which targets are met.
