@@ -48,7 +48,8 @@ for process in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
         pass
 exec(program)
 """
-_NO_PROGRAM = "executable file"  #: that was not found, as every runtime says in its own way
+#: How `docker exec` ends where the container has no such program, or none that can be run.
+_NO_PROGRAM = (126, 127)
 #: The states of a container that has been started and not stopped.
 _RUNNING = ("running", "paused", "restarting")
 
@@ -141,6 +142,10 @@ class Container:
         return next((address for address in addresses if address), None)
 
 
+class _NoProgramError(CleanupError):
+    """The container does not have the program."""
+
+
 @dataclass(frozen=True)
 class Listed:
     """A container of a Compose project, as ``docker ps`` lists it."""
@@ -193,10 +198,8 @@ class Docker:
         command = ["exec", "--interactive", container.identifier]
         try:
             return self._run([*command, "python", "-c", _LAUNCHER, *arguments], program)
-        except CleanupError as error:
-            if _NO_PROGRAM not in str(error):
-                raise
-        return self._run([*command, "python3", "-c", _LAUNCHER, *arguments], program)
+        except _NoProgramError:
+            return self._run([*command, "python3", "-c", _LAUNCHER, *arguments], program)
 
     def process_ids(self, container: Container) -> set[int]:
         """Return the ids of the processes in a running container, as they are numbered inside it."""
@@ -235,6 +238,9 @@ class Docker:
             ) from None
         except OSError as error:
             raise CleanupError(f"{self._cli} cannot be run: {error.strerror}.") from None
+        if arguments[0] == "exec" and done.returncode in _NO_PROGRAM:
+            # The engine may say so where the program would write.
+            raise _NoProgramError(_explain(self._cli, arguments[0], done.stderr or done.stdout))
         if done.returncode:
             raise CleanupError(_explain(self._cli, arguments[0], done.stderr))
         return done.stdout + done.stderr if both else done.stdout
