@@ -39,8 +39,9 @@ class Host:
     common: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for folder in ("etc/cron.d", "etc/logrotate.d"):
+        for folder in ("etc/cron.d", "etc/logrotate.d", "usr/sbin"):
             (self.root / folder).mkdir(parents=True)
+        self.daemon.symlink_to("/bin/true")
         self.common = {
             "ansible_connection": "local",
             "cron_schedule_python": sys.executable,
@@ -53,11 +54,15 @@ class Host:
         return self.root / "opt" / "celery-cleanup"
 
     @property
+    def daemon(self) -> Path:
+        return self.root / "usr" / "sbin" / "cron"
+
+    @property
     def files(self) -> dict[str, str]:
         return {
             str(path.relative_to(self.root)): path.read_text()
             for path in sorted(self.root.rglob("*"))
-            if path.is_file() and path != self.command
+            if path.is_file() and path not in (self.command, self.daemon)
         }
 
     def entries(self, name: str) -> str:
@@ -205,12 +210,23 @@ def test_what_is_wrong_is_found_before_anything_is_changed(host: Host, variables
     assert host.files == {}
 
 
-def test_a_host_without_cron(host: Host) -> None:
+def test_a_host_without_the_folder_of_cron(host: Host) -> None:
     (host.root / "etc/cron.d").rmdir()
-    run = host.run()
-    assert run.exit_code != 0
-    assert "etc/cron.d on shop is missing: install cron and logrotate." in " ".join(run.output.split())
-    assert host.files == {}
+    _is_missing(host, "etc/cron.d")
+
+
+def test_a_host_without_cron(host: Host) -> None:
+    """On Debian the folder is there all the same, as it comes with e2fsprogs."""
+    host.daemon.unlink()
+    _is_missing(host, "The daemon of cron")
+
+
+def _is_missing(host: Host, what: str) -> None:
+    for check in (True, False):
+        run = host.run(check=check)
+        assert run.exit_code != 0
+        assert f"{what} on shop is missing: install cron and logrotate." in " ".join(run.output.split())
+        assert host.files == {}
 
 
 @pytest.fixture
