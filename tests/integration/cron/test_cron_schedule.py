@@ -129,33 +129,77 @@ def test_it_comes_once_and_goes(host: Host) -> None:
     assert _changed(host.run(cron_schedule_state="absent")) == {"shop": 0}
 
 
+def test_what_the_command_needs_comes_with_it(host: Host) -> None:
+    """By a virtual environment, which two deployments of one machine do not make at the same moment."""
+    python = host.root / "python"
+    # Whoever comes while another makes the environment, fails.
+    python.write_text(f'''#!/bin/sh
+[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
+mkdir {host.root}/busy && {sys.executable} "$@" && sleep 2 && rmdir {host.root}/busy
+''')
+    python.chmod(0o755)
+    host.deployments["clip"] = host.deployments["shop"]
+    home = host.root / "opt"
+    options = {
+        "cron_schedule_python": "",
+        "prerequisites_python": str(python),
+        "prerequisites_databases": [],
+        "_prerequisites_home": str(home),
+    }
+    made = host.run(**options)
+    assert _changed(made)["clip"] > 0
+    counts = [sum(one[word] for word in ("ok", "skipped")) for one in made.recap.values()]
+    assert max(counts) <= 25, counts
+    assert host.command.read_bytes().startswith(f"#!{home}/venv/bin/python".encode())
+    assert _changed(host.run(**options)) == {"shop": 0, "clip": 0}
+
+
+#: As the role calls clip.example.com.
+CLIP = "clip_example_com-68af68e2"
+
+
 def test_several_deployments_on_a_host(host: Host) -> None:
     host.deployments["clip.example.com"] = {"celery_compose_project_dir": "/srv/clip", "cron_schedule_mailto": ""}
     _changed(host.run())
-    assert json.loads((host.root / "etc/fleetops-celery/clip_example_com.json").read_text()) == {
+    assert json.loads((host.root / f"etc/fleetops-celery/{CLIP}.json").read_text()) == {
         "compose": {"project_dir": "/srv/clip"}
     }
-    clip = host.entries("clip_example_com")
+    clip = host.entries(CLIP)
     assert 'MAILTO=""' in clip
     assert _changed(host.run()) == {"shop": 0, "clip.example.com": 0}
 
     # A change replaces entries, and a time that is empty has none.
     host.deployments["clip.example.com"].update(cron_schedule_cleanup="7 3 1 jan-mar *", cron_schedule_dry_run="")
     assert _changed(host.run()) == {"shop": 0, "clip.example.com": 1}
-    lines = [line for line in host.entries("clip_example_com").splitlines() if " root " in line]
+    lines = [line for line in host.entries(CLIP).splitlines() if " root " in line]
     assert [line.partition(" root ")[0] for line in lines][:-1] == ["7 3 1 1,2,3 *"]
 
     # The command stays for the other one.
     _changed(host.run("--limit", "shop", cron_schedule_state="absent"))
     assert host.command.exists()
     assert sorted(host.files) == [
-        "etc/cron.d/fleetops-celery-clip_example_com",
-        "etc/fleetops-celery/clip_example_com.json",
+        f"etc/cron.d/fleetops-celery-{CLIP}",
+        f"etc/fleetops-celery/{CLIP}.json",
         "etc/logrotate.d/fleetops-celery",
     ]
     _changed(host.run(cron_schedule_state="absent"))
     assert host.files == {}
     assert not host.command.exists()
+
+
+def test_names_that_differ_in_what_cron_does_not_take(host: Host) -> None:
+    """Each has a policy of its own, and one goes without the other."""
+    host.deployments = {name: {"celery_compose_project_name": name} for name in ("shop.eu", "shop_eu")}
+    _changed(host.run())
+    policies = host.root / "etc/fleetops-celery"
+    names = {json.loads(path.read_text())["compose"]["project_name"]: path.stem for path in policies.iterdir()}
+    assert sorted(names) == ["shop.eu", "shop_eu"]
+    # A name that needs no change has none.
+    assert names["shop_eu"] == "shop_eu"
+    assert names["shop.eu"] in host.entries(names["shop.eu"])
+    assert names["shop.eu"] not in host.entries("shop_eu")
+    _changed(host.run("--limit", "shop.eu", cron_schedule_state="absent"))
+    assert [path.stem for path in policies.iterdir()] == ["shop_eu"]
 
 
 def test_reading_sessions_are_closed_every_half_an_hour(host: Host) -> None:
