@@ -53,6 +53,8 @@ def shop(make_database: Callable[..., Database]) -> Database:
         (["run", "--policy", "/"], "/ cannot be read: Is a directory."),
         (["run", "--database-url", f"oracle://shop:{SECRET}@h/d"], "which is not supported"),
         (["run", "--database-url", f"postgresql://shop:{SECRET}@x@h/d"], "database_url does not parse"),
+        (["run", "--database-url", URL], "--database-url must not hold a password"),
+        (["run", "--database-url", f"mysql://h/d?passwd={SECRET}"], "variable CELERY_DATABASE_URL, the policy file"),
     ],
 )
 def test_wrong_usage(options: list[str], message: str) -> None:

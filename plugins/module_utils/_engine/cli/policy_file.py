@@ -10,6 +10,7 @@ import argparse
 import os
 from typing import Any
 
+from ..drivers import parse_url
 from ..errors import UsageError
 from ..policy import Policy, parse_policy
 from ..policy_file import read_document, read_private
@@ -17,6 +18,8 @@ from ..profiles import DEFAULT_PROFILE
 
 VARIABLE = "CELERY_DATABASE_URL"
 _PLACES = ("database_url", "compose")
+#: As drivers call it in a URL's query.
+_PASSWORDS = {"password", "passwd"}
 
 
 def read_policy(arguments: argparse.Namespace) -> Policy:
@@ -45,7 +48,7 @@ def read_policy(arguments: argparse.Namespace) -> Policy:
 
 def _place(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.database_url:
-        return {"database_url": arguments.database_url}
+        return {"database_url": _without_password(arguments.database_url)}
     if arguments.database_url_file:
         return {"database_url": read_private(arguments.database_url_file).strip()}
     compose = {
@@ -54,3 +57,13 @@ def _place(arguments: argparse.Namespace) -> dict[str, Any]:
         if value
     }
     return {"compose": compose} if compose else {}
+
+
+def _without_password(url: str) -> str:
+    parsed = parse_url(url)[1]
+    if parsed.password or _PASSWORDS & set(parsed.query):
+        raise UsageError(
+            "--database-url must not hold a password, as others on this host would see it in ps. Put the URL into the "
+            f"environment variable {VARIABLE}, the policy file, or a file for --database-url-file."
+        )
+    return url
