@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TypeVar
 
 import docker_engine
 import pytest
+from support.cron import cron
 from support.docker import ComposeProject, Images, provide_images, up
 from support.missing import MissingPart
 
@@ -31,6 +34,13 @@ def _or_skip(make: Callable[[], Part]) -> Part:
 def images() -> Images:
     _or_skip(docker_engine.start)
     return _or_skip(provide_images)
+
+
+@pytest.fixture
+def have_cron_run() -> Iterator[Callable[[Path], None]]:
+    """`have_cron_run(folder)`: a real cron runs the entries in the folder, until the end of the test."""
+    with ExitStack() as stack:
+        yield lambda folder: _or_skip(lambda: stack.enter_context(cron(folder)))
 
 
 def _name(name: str) -> str:

@@ -14,14 +14,22 @@ from pathlib import Path
 
 from .missing import MissingPart
 
-# In a mount namespace of its own: the system's entries, spool and lock file are out of its sight.
+# In a mount namespace of its own: the system's entries, spool and lock file are out of sight, Docker's socket is not.
 _PROGRAM = """
 set -e
 mount --make-rprivate /
 mount --bind "$1" /etc/cron.d
-mount -t tmpfs none /run
 mount -t tmpfs none /var/spool/cron
 mkdir -m 1730 /var/spool/cron/crontabs
+if [ -S /run/docker.sock ]; then
+    touch /var/spool/cron/docker.sock
+    mount --bind /run/docker.sock /var/spool/cron/docker.sock
+fi
+mount -t tmpfs none /run
+if [ -e /var/spool/cron/docker.sock ]; then
+    touch /run/docker.sock
+    mount --bind /var/spool/cron/docker.sock /run/docker.sock
+fi
 mount --bind /dev/null /etc/crontab
 exec cron -f -L 15
 """

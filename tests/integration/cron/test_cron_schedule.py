@@ -133,10 +133,10 @@ def test_what_the_command_needs_comes_with_it(host: Host) -> None:
     """By a virtual environment, which two deployments of one machine do not make at the same moment."""
     python = host.root / "python"
     # Whoever comes while another makes the environment, fails.
-    python.write_text(f'''#!/bin/sh
+    python.write_text(f"""#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
 mkdir {host.root}/busy && {sys.executable} "$@" && sleep 2 && rmdir {host.root}/busy
-''')
+""")
     python.chmod(0o755)
     host.deployments["clip"] = host.deployments["shop"]
     home = host.root / "opt"

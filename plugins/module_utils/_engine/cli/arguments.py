@@ -82,7 +82,9 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     place.add_argument("--policy", metavar="FILE", help="rules and limits as JSON, readable by its owner alone")
     one = place.add_mutually_exclusive_group()
     one.add_argument("--database-url-file", metavar="FILE", help="a file with the URL, readable by its owner alone")
-    one.add_argument("--database-url", metavar="URL", help="the URL itself, where it holds no password: others see it in ps")
+    one.add_argument(
+        "--database-url", metavar="URL", help="the URL itself, where it holds no password: others see it in ps"
+    )
     one.add_argument("--project-dir", metavar="FOLDER", help="the folder of a Compose project that runs")
     one.add_argument("--project-name", metavar="NAME", help="the name of a Compose project that runs")
     place.add_argument("--profile", choices=list(PROFILES), help="only the table of this kind")

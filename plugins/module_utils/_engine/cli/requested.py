@@ -110,7 +110,7 @@ def _dead_after(table: TablePolicy, since: str, option: str, age: timedelta) -> 
 
 
 def _vacuum(vacuum: Vacuum, arguments: argparse.Namespace) -> Vacuum:
-    # Who names the table or its profile wants it, even where the policy leaves it out. cron, which names neither, does not.
+    # Who names a table or its profile wants it, even where the policy leaves it out. cron names neither.
     wanted = vacuum.mode == NO_VACUUM and (arguments.table or arguments.profile)
     mode = arguments.mode or (Vacuum.mode if wanted else vacuum.mode)
     return replace(vacuum, mode=mode, confirm=arguments.confirm or vacuum.confirm)
