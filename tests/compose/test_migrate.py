@@ -302,24 +302,6 @@ def test_a_built_in_task_that_would_delete_nothing_does_not_take_the_place_of_th
         assert (old.schedule() == schedule) is (strategy == "builtin")
 
 
-def test_a_deployment_that_cannot_be_reached_stops_the_fleet(old: ComposeProject, tmp_path: Path) -> None:
-    """The other one of its batch would be well."""
-    host = {
-        "ansible_connection": "local",
-        "celery_compose_project_dir": str(old.folder),
-        "migrate_pull": False,
-        "migrate_retire": False,
-        "migrate_verify": False,
-    }
-    away = {**host, "ansible_remote_tmp": "/proc/none"}
-    inventory = {"hosts": {"first": away, "second": host, "third": host}, "vars": {"migrate_serial": 2}}
-    hosts = tmp_path / "hosts.json"
-    hosts.write_text(json.dumps({"all": inventory}), encoding="utf-8")
-    done = run_playbook("fleetops.celery.migrate", hosts)
-    assert done.recap["first"]["unreachable"] == 1, done.output
-    assert "third" not in done.recap
-
-
 def test_a_row_that_nobody_makes_again_can_be_removed(old: ComposeProject, inventory: Path) -> None:
     """Runs last; the application no longer sets result_expires."""
     run_module("backend_cleanup", {"compose": {"project_dir": str(old.folder)}, "state": "present"})

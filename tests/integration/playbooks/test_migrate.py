@@ -64,7 +64,10 @@ class Deployment:
         self.engine = EngineStub(folder, *containers)
         (folder / "configured").write_text(json.dumps(configured or {}), encoding="utf-8")
 
-    def run(self, *, check: bool = False, verbosity: int = 0, **variables: Any) -> PlaybookRun:
+    def run(
+        self, *, check: bool = False, verbosity: int = 0, more: dict[str, Any] | None = None, **variables: Any
+    ) -> PlaybookRun:
+        """:param more: hosts beside the deployment's, with what sets them apart from it"""
         host = {
             "ansible_connection": "local",
             "celery_compose_project_dir": str(self.folder),
@@ -73,10 +76,13 @@ class Deployment:
             **variables,
         }
         hosts = self.scratch / "hosts.json"
-        hosts.write_text(json.dumps({"all": {"hosts": {"shop": host}}}), encoding="utf-8")
+        others = {name: {**host, **differing} for name, differing in (more or {}).items()}
+        hosts.write_text(json.dumps({"all": {"hosts": {**others, "shop": host}}}), encoding="utf-8")
         self.engine.asked()
         path = f"{self.scratch / 'docker'}{os.pathsep}{os.environ['PATH']}"
-        return run_playbook("fleetops.celery.migrate", hosts, check=check, verbosity=verbosity, env={"PATH": path})
+        return run_playbook(
+            "fleetops.celery.migrate", hosts, {"migrate_serial": 2}, check, verbosity=verbosity, env={"PATH": path}
+        )
 
     def changes(self, **variables: Any) -> int:
         done = self.run(**variables)
@@ -214,3 +220,12 @@ def test_a_project_is_rebuilt_from_the_files_that_it_runs_from(deployment: Deplo
 
 def _beat(worker: dict[str, Any]) -> dict[str, Any]:
     return {**worker, "command": ["celery", "-A", "shop", "beat"]}
+
+
+def test_a_deployment_that_cannot_be_reached_stops_the_fleet(deployment: Deployment) -> None:
+    """The other one of its batch would be well."""
+    away = {"ansible_remote_tmp": "/proc/none"}
+    done = deployment.run(more={"away": away, "beside": {}}, migrate_pull=False)
+    assert "UNREACHABLE" in done.output
+    assert done.exit_code != 0
+    assert done.recap.keys() == {"away", "beside"}
