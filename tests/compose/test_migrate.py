@@ -232,7 +232,7 @@ def test_a_beat_that_does_not_run_stops_the_fleet_at_the_first_deployment(old: C
     """Beat was stopped by the test before, and what is in the database is as it should be."""
     host = {"ansible_connection": "local", "celery_compose_project_dir": str(old.folder)}
     hosts = tmp_path / "hosts.json"
-    hosts.write_text(json.dumps({"all": {"hosts": {"first": host, "second": host}, "vars": {"migrate_serial": 1}}}))
+    hosts.write_text(json.dumps({"all": {"hosts": {"first": host, "second": host}}}))
     done = run_playbook("fleetops.celery.migrate", hosts)
     assert done.exit_code == 2
     assert "No Celery beat runs in the project" in done.output

@@ -101,7 +101,7 @@ def deployment(tmp_path: Path) -> Deployment:
 
 BUILT = [
     "compose --project-name shop build celery_worker",
-    "compose --project-name shop up --detach --no-deps --force-recreate --wait celery_worker",
+    "compose --project-name shop up --detach --no-deps --wait --force-recreate celery_worker",
 ]
 
 
@@ -215,7 +215,7 @@ def test_a_project_is_rebuilt_from_the_files_that_it_runs_from(deployment: Deplo
     assert configured.startswith(f"{chosen} --env-file /etc/shop.env --profile=* config")
     assert built.startswith(f"{chosen} --env-file /etc/shop.env build ")
     assert set(built.split(" build ")[1].split()) == {"celery_worker", "mailer", "beat"}
-    assert started.split("--wait ")[1].split() == built.split(" build ")[1].split()
+    assert started.split("--force-recreate ")[1].split() == built.split(" build ")[1].split()
 
 
 def _beat(worker: dict[str, Any]) -> dict[str, Any]:
