@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_dropped_and_counted(server: PostgreSQL) -> None:
         dropped = database.scalar("SELECT dropped_records FROM worker_status")
         assert 290 <= dropped <= 310
         recorded = database.scalar(_COUNT) - 1
-        assert 40 <= recorded <= 50
+        assert 40 <= recorded <= 60  # of two processes, whose records mix
         assert f"{dropped} records of tracked tasks were dropped" in worker.text
 
 

@@ -34,8 +34,10 @@ class Replica:
             signal.SIGINT,
         )
         self._process.wait_until_ready(self._answers)
-        # It answers before it has asked the primary for what is new.
+        # It answers before it has asked the primary for what is new, and asks before it has told how far it is.
         wait_until(lambda: self._run("SELECT status FROM pg_stat_wal_receiver") == "streaming", seconds=60)
+        there = loopback_url("postgresql", ADMIN, password, primary.port, "postgres")
+        wait_until(lambda: _ask(there, "SELECT replay_lsn FROM pg_stat_replication"), seconds=60)
 
     def _answers(self) -> bool:
         try:
@@ -45,11 +47,7 @@ class Replica:
         return True
 
     def _run(self, statement: str) -> Any:
-        engine = open_engine(self._url)
-        with engine.connect() as connection:
-            answer = connection.execute(sa.text(statement)).scalar()
-        engine.dispose()
-        return answer
+        return _ask(self._url, statement)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -65,3 +63,11 @@ class Replica:
     def stop(self) -> None:
         self._process.stop()
         remove_folder(self.folder)
+
+
+def _ask(url: str, statement: str) -> Any:
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        answer = connection.execute(sa.text(statement)).scalar()
+    engine.dispose()
+    return answer
