@@ -32,7 +32,8 @@ options:
         on MariaDB and MySQL C(OPTIMIZE TABLE), on SQLite C(VACUUM), which rewrites the whole file.
       - V(analyze) only brings the planner's statistics up to date.
       - V(reindex) rebuilds bloated indexes beside their readers and writers, with PostgreSQL's C(REINDEX INDEX CONCURRENTLY). Before that it
-        drops what an earlier rebuild left unfinished; an index whose first build failed is named, and left. It needs PostgreSQL 12; other servers rebuild indexes with V(vacuum).
+        drops what an earlier rebuild left unfinished; an index whose first build failed is named, and left. It needs PostgreSQL 12;
+        other servers rebuild indexes with V(vacuum).
       - V(full) rebuilds the table under an exclusive lock and gives the space back to the disk. It needs O(confirm). It is refused where sessions
         wait for a lock of the table, and where the disk has no room for the copy, if the server's files are on this host.
     type: str

@@ -26,7 +26,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
 _FILES_LABEL = "com.docker.compose.project.config_files"
 _VARIABLES_LABEL = "com.docker.compose.project.environment_file"
-# Runs the program on its standard input in the Python that runs Celery there, which need not be on the search path, and
+# Runs PROGRAM in the Python that runs Celery there, which need not be on the search path, and
 # else in this one. The first word of a process is its interpreter as it was called, in a virtual environment too.
 _LAUNCHER = r"""
 import os, sys
@@ -35,7 +35,7 @@ def read(process, what):
     with open("/proc/%s/%s" % (process, what), "rb") as file:
         return [os.fsdecode(word) for word in file.read().split(b"\0")]
 
-program = sys.stdin.read()
+program = PROGRAM
 for process in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
     try:
         words = read(process, "cmdline")
@@ -196,10 +196,11 @@ class Docker:
     def run_python(self, container: Container, program: str, *arguments: str) -> str:
         """Return what *program* prints, run by the Python of a running container that runs Celery, or else by any."""
         command = ["exec", "--interactive", container.identifier]
+        launcher = _LAUNCHER.replace("PROGRAM", repr(program))
         try:
-            return self._run([*command, "python", "-c", _LAUNCHER, *arguments], program)
+            return self._run([*command, "python", "-", *arguments], launcher)
         except _NoProgramError:
-            return self._run([*command, "python3", "-c", _LAUNCHER, *arguments], program)
+            return self._run([*command, "python3", "-", *arguments], launcher)
 
     def process_ids(self, container: Container) -> set[int]:
         """Return the ids of the processes in a running container, as they are numbered inside it."""
