@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .libraries import sa
@@ -41,7 +42,11 @@ def written_columns(connection: Any, table: str, schema: str | None) -> list[str
     """Return the names of the columns of *table* whose values the server does not compute itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of types that SQLAlchemy does not know
-        described = sa.inspect(connection).get_columns(table, schema=schema)
+        return written_names(sa.inspect(connection).get_columns(table, schema=schema))
+
+
+def written_names(described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of those of a table's columns, as SQLAlchemy's inspector describes them."""
     return [column["name"] for column in described if not column.get("computed")]
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .archive_manifest import ArchivedTable, Values
 from .archive_rows import as_it_is, as_text, bound, matching, type_words
-from .columns import written_columns
+from .columns import written_names
 from .database import Database
 from .errors import (
     ConnectionLostError,
@@ -82,7 +82,7 @@ class Target:
             if not inspector.has_table(**where):
                 raise UsageError(f"{database.name} has no table {name}. Nothing was restored.")
             self._described = inspector.get_columns(**where)
-            self._written = set(written_columns(connection, self._bare, self._schema or None))
+            self._written = set(written_names(self._described))
             primary = tuple(inspector.get_pk_constraint(**where)["constrained_columns"])
             unique = [tuple(one["column_names"]) for one in inspector.get_unique_constraints(**where)]
             # Of the constraints that SQLite keeps as text, SQLAlchemy does not understand all; it knows their indexes.
