@@ -37,8 +37,8 @@ def chosen_options(containers: Sequence[Container]) -> list[str]:
         separator = _variable(folder / ".env", "COMPOSE_PATH_SEPARATOR") or os.pathsep
         found = [folder / one for one in chosen.split(separator)]
     else:
-        base = next((name for name in _NAMES if (folder / name).is_file()), "")
-        found = [folder / name for name in (base, *_OVERRIDES) if name]
+        base = _base(folder)
+        found = [*([base] if base else []), *(folder / name for name in _OVERRIDES)]
     if not variables and {os.path.realpath(one) for one in newest.files} <= {os.path.realpath(one) for one in found}:
         return []
     files = [word for one in newest.files for word in ("--file", one)]
@@ -54,12 +54,10 @@ class ProjectFiles:
     def __init__(self, docker: Docker, folder: str) -> None:
         self.folder = Path(folder)
         self._docker = docker
-        try:
-            self.base = next(path for name in _NAMES if (path := self.folder / name).is_file())
-        except StopIteration:
-            raise UsageError(
-                f"There is no Compose file in {folder}: none of {', '.join(_NAMES)}. Check project_dir."
-            ) from None
+        base = _base(self.folder)
+        if base is None:
+            raise UsageError(f"There is no Compose file in {folder}: none of {', '.join(_NAMES)}. Check project_dir.")
+        self.base = base
         self.override = self.base.with_name(f"{self.base.stem}.override{self.base.suffix}")
 
     def check(self) -> None:
@@ -125,6 +123,11 @@ class ProjectFiles:
             return self._docker.compose(str(self.folder), *arguments)
         except CleanupError as error:
             raise UsageError(f"Compose does not accept the project's own files in {self.folder}: {error}") from None
+
+
+def _base(folder: Path) -> Path | None:
+    """Return the Compose file that is read where none is named; ``None`` where there is none."""
+    return next((path for name in _NAMES if (path := folder / name).is_file()), None)
 
 
 def _variable(path: Path, name: str) -> str | None:
