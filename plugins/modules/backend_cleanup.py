@@ -173,6 +173,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.applicatio
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import (
     Beat,
     describe,
+    describe_change,
     task_diff,
     task_document,
 )
@@ -211,7 +212,7 @@ def work(module: Module, database: Database) -> dict[str, Any]:
         check=module.check_mode,
     )
     report = [
-        f"{NAME}: {describe(result.before)}" + (f" → {describe(result.after)}" if result.changed else ""),
+        describe_change(NAME, result.before, result.after),
         f"  {result.recreation.why}",
         f"  Total periodic tasks: {result.periodic_tasks:,}",
     ]

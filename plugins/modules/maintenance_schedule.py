@@ -59,7 +59,7 @@ report:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat, describe, task_diff
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat, describe_change, task_diff
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_rows import set_rows
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_schedule import parse_schedule
@@ -77,10 +77,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
     return {
         "changed": changed,
         "beat_notified": changed and not module.check_mode,
-        "report": [
-            f"{name}: {describe(before)}" + (f" → {describe(after)}" if before != after else "")
-            for name, (before, after) in rows.items()
-        ],
+        "report": [describe_change(name, *change) for name, change in rows.items()],
         "diff": [task_diff(name, *change) for name, change in rows.items()],
     }
 

@@ -147,7 +147,7 @@ from typing import Any
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import celery_processes, read_project
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import (
     Beat,
-    describe,
+    describe_change,
     task_diff,
     task_document,
 )
@@ -197,7 +197,7 @@ def work(module: Module, database: Database) -> dict[str, Any]:
         "before": task_document(before),
         "after": task_document(after),
         "beat_notified": changed and not check,
-        "report": [f"{name}: {describe(before)}" + (f" → {describe(after)}" if changed else "")],
+        "report": [describe_change(name, before, after)],
         "diff": task_diff(name, before, after),
     }
 

@@ -237,6 +237,11 @@ def describe(task: PeriodicTask | None) -> str:
     return f"{'enabled' if task.enabled else 'disabled'}{when}"
 
 
+def describe_change(name: str, before: PeriodicTask | None, after: PeriodicTask | None) -> str:
+    """Return what the row called *name* was, and what it has become where that is another state."""
+    return f"{name}: {describe(before)}" + (f" → {describe(after)}" if before != after else "")
+
+
 _NOT_SHOWN = ("interval", "last_run_at", "date_changed", "start_time")
 
 
