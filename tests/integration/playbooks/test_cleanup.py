@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import sqlalchemy as sa
@@ -306,3 +308,27 @@ def test_stats_show_and_change_nothing(fleet: Fleet, run_playbook: RunPlaybook) 
     lines = _report(more, "shop")
     assert any("7d" in line for line in lines)
     assert len([line for line in lines if "shop." in line]) == 1
+
+
+def test_the_page_of_the_fleet_shows_each_deployment(fleet: Fleet, run_playbook: RunPlaybook) -> None:
+    hostile = "<b>&\"{{ 1 }}'"
+    row = {"task_id": UniqueText(), "status": hostile, "task_name": hostile, "date_done": Ago(DAY)}
+    text = {"content_type": "application/json", "content_encoding": "utf-8", "date_created": Ago(DAY)}
+    fill(fleet.databases["shop"], RESULTS, [Rows(7, {**row, **text})])
+    fleet.own["clip"] = {"celery_database_url": f"mysql+pymysql://nobody:none@127.0.0.1:{free_port()}/none"}
+    page = fleet.folder / "fleet & co.html"
+    playbook = fleet.playbook(OWN_PLAYBOOK.replace("celery.cleanup", "celery.stats"))
+    run = run_playbook(playbook, fleet.inventory, {"cleanup_stats_page": str(page)})
+    assert {host: counts["failures"] for host, counts in run.recap.items()} == {"shop": 0, "clip": 1, "reader": 0}
+    body = ElementTree.fromstring(page.read_text().removeprefix("<!DOCTYPE html>")).find("body")
+    assert body is not None
+    seen = {" ".join("".join(element.itertext()).split()) for element in body.iter()}
+    assert any(text.startswith("3 deployments, 1,394 records in 3 tables, ") for text in seen), seen
+    assert {f"shop: {RESULTS}", "reader: celery_taskmeta", "reader: reading_sessions"} <= seen
+    assert "clip: could not be read" in seen
+    assert {"SUCCESS 1,320 (97.8%)", f"{hostile} 7 (0.5%)", "ACTIVE 4 (100.0%)"} <= seen
+    assert {"3 overdue by the rule started", "4 overdue by the rule abandoned"} <= seen
+    assert {hostile, "shop.poll_status"} <= seen
+    widths = [float(width) for width in re.findall(r"width: ([\d.]+)%", page.read_text())]
+    assert len(widths) > 10
+    assert max(widths) <= 100
