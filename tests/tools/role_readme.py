@@ -38,11 +38,11 @@ def roles() -> list[Path]:
     return sorted(file.parents[1] for file in ROOT.glob("roles/*/meta/argument_specs.yml"))
 
 
-def specification(role: Path) -> Option:
-    """The main entry point."""
+def specifications(role: Path) -> dict[str, Option]:
+    """By entry point; ``main`` is what the role does by itself."""
     specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    main: Option = specs["argument_specs"]["main"]
-    return main
+    entries: dict[str, Option] = dict(specs["argument_specs"])
+    return entries
 
 
 def markdown(text: str) -> str:
@@ -120,8 +120,23 @@ def _example(name: str, options: Mapping[str, Option]) -> Iterator[str]:
     yield "```"
 
 
+def _entry_points(entries: Mapping[str, Option], known: Mapping[str, Option]) -> Iterator[str]:
+    """A section for each other entry point, with the variables that only it takes."""
+    for name, spec in entries.items():
+        own = {key: option for key, option in (spec.get("options") or {}).items() if key not in known}
+        yield from ("", f"## `{name}`", "", f"The playbook `{COLLECTION}.{name}` does this by `tasks_from: {name}`.")
+        for paragraph in _paragraphs(spec.get("description")):
+            yield from ("", paragraph)
+        if own:
+            yield ""
+            yield from _table(own)
+            yield from _long_defaults(own)
+            yield from _nested(own, "")
+
+
 def readme(role: Path) -> str:
-    spec = specification(role)
+    others = specifications(role)
+    spec = others.pop("main")
     options: Mapping[str, Option] = spec.get("options") or {}
     lines = [
         "<!-- Made by `make docs` from meta/argument_specs.yml; change that file. -->",
@@ -134,6 +149,7 @@ def readme(role: Path) -> str:
         lines += ["", paragraph]
     if options:
         lines += ["", "## Variables", "", *_table(options), *_long_defaults(options), *_nested(options, "")]
+    lines += _entry_points(others, options)
     lines += ["", *_example(role.name, options), "", "## License", "", "GPL-3.0-or-later"]
     return "\n".join(lines) + "\n"
 

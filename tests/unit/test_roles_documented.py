@@ -35,8 +35,10 @@ def role(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def _options(role: Path) -> dict[str, dict[str, Any]]:
-    return role_readme.specification(role).get("options") or {}
+def _options(role: Path) -> dict[str, Any]:
+    """Of every entry point."""
+    entries = role_readme.specifications(role).values()
+    return {name: option for entry in entries for name, option in (entry.get("options") or {}).items()}
 
 
 def _defaults(role: Path) -> dict[str, Any]:
