@@ -8,7 +8,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from deployments import echoclip, reader, shop
@@ -29,7 +31,8 @@ class Disappointment(Exception):
     """Something in the demonstration did not go as it must."""
 
 
-def demonstrate() -> int:
+def demonstrate(page: Path | None = None) -> int:
+    """Do all of it; *page* is where a page with pictures of the tables before the cleanup is kept."""
     # A stop from outside takes the server along, as Ctrl-C does.
     signal.signal(signal.SIGTERM, _leave)
     began = time.monotonic()
@@ -37,7 +40,7 @@ def demonstrate() -> int:
         _heading("A PostgreSQL of our own, and three deployments that nobody has cleaned up for two months")
         with PostgreSQL() as server:
             databases = {name: _deployment(server, name) for name in DEPLOYMENTS}
-            _act(databases)
+            _act(databases, page)
     except (Disappointment, MissingPart) as error:
         print(f"\nThe demonstration failed: {error}", file=sys.stderr)
         return 1
@@ -48,9 +51,9 @@ def demonstrate() -> int:
     return 0
 
 
-def _act(databases: dict[str, Database]) -> None:
+def _act(databases: dict[str, Database], page: Path | None) -> None:
     _heading("What is in the tables")
-    _play(databases, "stats")
+    _play(databases, "stats", variables={"cleanup_stats_page": str(page)} if page else {})
     before = _content(databases)
 
     _heading("What a cleanup would do: nothing is written")
@@ -86,12 +89,20 @@ def _deployment(server: PostgreSQL, name: str) -> Database:
     return database
 
 
-def _play(databases: dict[str, Database], playbook: str, check: bool = False, diff: bool = False) -> PlaybookRun:
+def _play(
+    databases: dict[str, Database],
+    playbook: str,
+    check: bool = False,
+    diff: bool = False,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> PlaybookRun:
     options = " --check" * check + " --diff" * diff
+    options += "".join(f" -e {name}={value}" for name, value in variables.items())
     print(f"$ ansible-playbook -i demo/inventory fleetops.celery.{playbook}{options}\n", flush=True)
     run = run_playbook(
         f"fleetops.celery.{playbook}",
         inventory=INVENTORY,
+        extra_vars=variables,
         check=check,
         diff=diff,
         # The inventory looks the passwords up in the environment.
