@@ -9,6 +9,8 @@
 `make bench ARGS=--tracking` what the recorder of the role task_tracking costs a worker, and a task while
 the database is away; that needs Docker.
 
+`--picture FILE`, beside any of these, draws the lines as bars, too.
+
 Ratios are what counts; times differ from machine to machine, and mean little on one that is busy. Nothing here fails
 because of a number: the table says which targets are met.
 """
@@ -34,6 +36,7 @@ import deployments
 import docker_engine
 import growth
 import mariadb
+import picture
 import records
 import report
 import sqlalchemy
@@ -62,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mariadb", action="store_true", help="measure on MariaDB, only")
     parser.add_argument("--growth", action="store_true", help=f"measure growth over {GROWTH_ROWS} rows, only")
     parser.add_argument("--tracking", action="store_true", help="measure the recorder, only")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the lines, as .svg, .png or .pdf")
     return parser.parse_args()
 
 
@@ -145,7 +149,7 @@ def main() -> int:
         if options.deployments or options.tracking:
             docker_engine.start()
             version = "Docker " + docker("version", "--format={{.Server.Version}}").strip()
-            table = report.table(_told(_on_docker(options)))
+            lines = _told(_on_docker(options))
         else:
             versions, lines = [], []
             if not options.mariadb:
@@ -156,16 +160,18 @@ def main() -> int:
                 with mariadb.DurableMariaDB() as other:
                     versions.append(other.version())
                     lines += _told(_on_mariadb(other, options))
-            version, table = ", ".join(versions), report.table(lines)
+            version = ", ".join(versions)
     except (MissingPart, docker_engine.NoDocker) as missing:
         _say(str(missing))
         return 1
     _say(
-        f"\n{table}\n\n"
+        f"\n{report.table(lines)}\n\n"
         f"{version}, Python {platform.python_version()}, SQLAlchemy {sqlalchemy.__version__}, "
         f"{os.cpu_count()} processors with a load of {load:.1f} at the start; "
         f"medians of {options.rounds}, {time.monotonic() - began:.0f} s in all"
     )
+    if options.picture:
+        picture.draw(lines, options.picture)
     return 0
 
 

@@ -117,6 +117,11 @@ def main() -> Environment:
     return Environment("newest core", _MAIN, (*NEWEST, *OLDEST), ("core", "demo", "test", "lint"))
 
 
+def bench() -> Environment:
+    """The same, and what draws measurements."""
+    return Environment("newest core", _MAIN, (*NEWEST, *OLDEST), (*main().requirements, "bench"))
+
+
 def oldest() -> Environment:
     """The oldest supported ansible-core."""
     return Environment("oldest core", workspace.ROOT / ".venv-2.19", OLDEST, ("core-2.19",))

@@ -99,7 +99,7 @@ def main() -> int:
         if options.goal == "demo":
             return _program(DEMO, ["demo/run", *arguments])
         if options.goal == "bench":
-            return _program(MAIN, ["tests/benchmark", *arguments])
+            return _program(environments.bench(), ["tests/benchmark", *arguments])
         if options.goal == "docs":
             return _program(DEMO, ["tests/tools/role_readme.py", *arguments])
         return steps.run(_groups(options.goal, arguments), jobs=options.jobs)
