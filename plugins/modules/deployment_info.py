@@ -58,6 +58,13 @@ options:
   beat_service:
     description: The service of beat, where it is not recognised by its command.
     type: str
+  backend_cleanup_wanted:
+    description:
+      - Whether C(celery.backend_cleanup) is to run, as where the role P(fleetops.celery.migrate#role) had V(both) or V(builtin) in
+        C(migrate_strategy).
+      - Then it is a finding where it would delete nothing, and none where it is enabled or beat makes it again.
+    type: bool
+    default: false
 seealso:
   - module: fleetops.celery.results_info
 """
@@ -172,7 +179,7 @@ findings:
         - A name for this kind of finding, such as V(database_unreachable), V(beat_not_running), V(worker_not_running), V(beat_not_scheduling),
           V(beat_misses_tasks),
           V(table_missing), V(rights_missing), V(index_missing), V(referenced), V(reference_without_index), V(id_nearly_used_up), V(backend_cleanup_returns),
-          V(backend_cleanup_enabled), V(results_never_expire), V(stale_schedule_file) or V(periodic_task_unknown).
+          V(backend_cleanup_enabled), V(backend_cleanup_idle), V(results_never_expire), V(stale_schedule_file) or V(periodic_task_unknown).
       type: str
       sample: no_record_table
     message:
@@ -246,6 +253,7 @@ def main() -> None:
             "tables": {"type": "list", "elements": "dict", "default": [], "options": tables},
             "worker_service": text,
             "beat_service": text,
+            "backend_cleanup_wanted": {"type": "bool", "default": False},
         },
         table=False,
         both=True,
@@ -265,7 +273,7 @@ def main() -> None:
             module.exit_json(changed=False, **as_result(found))
     try:
         with open_database(module, read_only=True) as database:
-            survey_database(found, database, named)
+            survey_database(found, database, named, builtin_wanted=params["backend_cleanup_wanted"])
     except CleanupError as error:
         found.findings.append(unreachable(error))
     module.exit_json(changed=False, **as_result(found))

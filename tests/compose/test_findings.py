@@ -40,6 +40,15 @@ def _findings(project: ComposeProject) -> dict[str, dict[str, str]]:
     return codes
 
 
+def _doctored(project: ComposeProject, folder: Path, **variables: Any) -> list[str]:
+    """What the playbook doctor finds, from an inventory that knows the folder and *variables*."""
+    host = {"ansible_connection": "local", "celery_compose_project_dir": str(project.folder), **variables}
+    inventory = folder / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"clinic": host}}}), encoding="utf-8")
+    (found,) = run_playbook("fleetops.celery.doctor", inventory).results("deployment_info", "clinic")
+    return [one["code"] for one in found["findings"]]
+
+
 def _configure(project: ComposeProject, **variables: str) -> None:
     """Change variables of the application, and have Compose make its containers anew."""
     path = project.folder / "app.env"
@@ -49,11 +58,13 @@ def _configure(project: ComposeProject, **variables: str) -> None:
     project.compose("up", "--detach", "--wait", "--timeout=1", "celery_worker", "celery_beat")
 
 
-def test_the_built_in_task_is_found_until_it_is_retired(clinic: ComposeProject) -> None:
+def test_the_built_in_task_is_found_until_it_is_retired(clinic: ComposeProject, tmp_path: Path) -> None:
     found = _findings(clinic)
     assert set(found) == {"backend_cleanup_enabled"}
     assert f"{BUILTIN} runs at 0 4 * * *" in found["backend_cleanup_enabled"]["message"]
     assert "migrate" in found["backend_cleanup_enabled"]["fix"]
+    assert _doctored(clinic, tmp_path, migrate_strategy="both") == []
+    assert _doctored(clinic, tmp_path, migrate_strategy="own") == ["backend_cleanup_enabled"]
 
     removed = _run(clinic, "backend_cleanup", state="absent")
     assert removed["recreation"]["verdict"] == "will_come_back"
@@ -65,6 +76,7 @@ def test_the_built_in_task_is_found_until_it_is_retired(clinic: ComposeProject) 
     retired = _run(clinic, "backend_cleanup", state="disabled")
     assert retired["recreation"]["verdict"] == "stays_disabled"
     assert _findings(clinic) == {}
+    assert _doctored(clinic, tmp_path, migrate_strategy="builtin") == ["backend_cleanup_idle"]
 
 
 def test_a_schedule_that_is_in_no_database_is_that_of_the_application(clinic: ComposeProject, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -93,3 +94,38 @@ def test_an_entry_of_the_applications_own_brings_the_built_in_task_back_too() ->
 )
 def test_a_schedule_that_beat_keeps_in_a_file(told: dict[str, Any], codes: list[str]) -> None:
     assert [one.code for one in examine_own_schedule(application(**told))] == codes
+
+
+@pytest.mark.parametrize(
+    ("enabled", "expires", "words"),
+    [
+        (True, 86400.0, None),
+        (True, None, "the application sets no result_expires"),
+        (False, 86400.0, "it is disabled at 0 4 * * * (UTC)"),
+        (None, 86400.0, "it is absent"),
+    ],
+)
+def test_a_built_in_task_that_is_wanted_is_found_where_it_deletes_nothing(
+    enabled: bool | None, expires: float | None, words: str | None
+) -> None:
+    rows = {} if enabled is None else {BUILTIN: replace(task("0 4 * * *", last_run_at=NOW), enabled=enabled)}
+    known = application(result_expires=expires)
+    found = list(examine_schedule(rows, NOW, known, wanted=True))
+    assert [one.code for one in found] == (["backend_cleanup_idle"] if words else [])
+    assert all(one.message == f"{BUILTIN} is wanted, and deletes nothing: {words}." for one in found)
+    if enabled:
+        assert [one.code for one in examine_schedule(rows, NOW, known)] == ["backend_cleanup_enabled"]
+
+
+@pytest.mark.parametrize(
+    ("told", "codes"),
+    [
+        ({"result_expires": 86400.0}, []),
+        ({}, ["backend_cleanup_idle"]),
+        ({"result_backend": "redis", "expires_by_itself": True}, []),
+    ],
+)
+def test_one_that_is_wanted_needs_no_row_where_beat_keeps_its_schedule_in_a_file(
+    told: dict[str, Any], codes: list[str]
+) -> None:
+    assert [one.code for one in examine_own_schedule(application(**told), wanted=True)] == codes

@@ -80,10 +80,13 @@ def survey_project(project: Project, worker_service: str | None = None, beat_ser
     return found
 
 
-def survey_database(found: Survey, database: Database, named: Sequence[TablePolicy] = ()) -> None:
+def survey_database(
+    found: Survey, database: Database, named: Sequence[TablePolicy] = (), *, builtin_wanted: bool = False
+) -> None:
     """Add to *found* what is in *database*.
 
     :param named: the record tables; where there are none, those of the profiles whose table exists
+    :param builtin_wanted: whether ``celery.backend_cleanup`` is to run
     """
     found.kind, found.name = database.kind, database.name
     try:
@@ -95,7 +98,7 @@ def survey_database(found: Survey, database: Database, named: Sequence[TablePoli
                 continue
             found.tables.append(table)
             found.findings += examine_table(database, table)
-        _add_schedule(found, database)
+        _add_schedule(found, database, builtin_wanted)
     except CleanupError as problem:
         found.findings.append(unreachable(problem))
         return
@@ -128,16 +131,16 @@ def unreachable(problem: CleanupError) -> Finding:
     return error("database_unreachable", str(problem), "Mend what the message says, then run the same again.")
 
 
-def _add_schedule(found: Survey, database: Database) -> None:
+def _add_schedule(found: Survey, database: Database, builtin_wanted: bool) -> None:
     try:
         beat = Beat(database)
     except UsageError:
         # The application keeps its schedule elsewhere.
         if found.configuration is not None:
-            found.findings += examine_own_schedule(found.configuration)
+            found.findings += examine_own_schedule(found.configuration, wanted=builtin_wanted)
         return
     tasks = {task.name: task for task in beat.tasks()}
     found.periodic_tasks = len(tasks)
     found.builtin_enabled = tasks[NAME].enabled if NAME in tasks else None
     found.maintenance |= {one.task for one in tasks.values() if one.enabled and is_maintenance(one.task)}
-    found.findings += examine_schedule(tasks, beat.now(), found.configuration)
+    found.findings += examine_schedule(tasks, beat.now(), found.configuration, wanted=builtin_wanted)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from .application import Configuration
-from .beat import PeriodicTask
+from .beat import PeriodicTask, describe
 from .beat_versions import MISSED, MISSED_FIX, may_be_missed
 from .builtin_cleanup import NAME
 from .crontab import previous_due
@@ -22,13 +22,14 @@ _GRACE = timedelta(minutes=10)
 
 
 def examine_schedule(
-    tasks: Mapping[str, PeriodicTask], now: datetime, configuration: Configuration | None
+    tasks: Mapping[str, PeriodicTask], now: datetime, configuration: Configuration | None, *, wanted: bool = False
 ) -> Iterator[Finding]:
     """Yield what is wrong with the periodic tasks.
 
     :param tasks: all of them, by name
     :param now: by the database's clock, aware
     :param configuration: what the application says of itself
+    :param wanted: whether the built-in task is to run
     """
     enabled = [task for task in tasks.values() if task.enabled]
     yield from _overdue(enabled, now)
@@ -38,24 +39,45 @@ def examine_schedule(
     yield from _unknown({task.name: task.task for task in enabled}, configuration, fix)
     yield from _not_loaded(enabled, configuration)
     builtin = tasks.get(NAME)
-    if builtin is None:
+    if wanted:
+        yield from _idle(describe(builtin) if builtin is None or not builtin.enabled else None, configuration)
+    elif builtin is None:
         yield from _returning(configuration, "Disable it with the module backend_cleanup")
     elif builtin.enabled:
         yield warning(
             "backend_cleanup_enabled",
             f"{NAME} runs at {builtin.crontab} and deletes every result that is older than result_expires.",
-            "Retire it with the playbook migrate, unless it is wanted.",
+            "Retire it with the playbook migrate, or say by migrate_strategy in the inventory that it is wanted.",
         )
 
 
-def examine_own_schedule(configuration: Configuration) -> Iterator[Finding]:
+def examine_own_schedule(configuration: Configuration, *, wanted: bool = False) -> Iterator[Finding]:
     """Yield what is wrong with the periodic tasks of an application that keeps none in a database.
 
     Beat has those of ``beat_schedule``, and installs the built-in one where the result backend needs it.
     """
     yield from _unknown(configuration.beat_schedule, configuration, "Take it out of the application's beat_schedule")
-    if configuration.result_backend not in ("", "disabled") and not configuration.expires_by_itself:
-        yield from _returning(configuration, "Leave it if it is wanted")
+    if configuration.result_backend in ("", "disabled") or configuration.expires_by_itself:
+        return
+    if wanted:
+        yield from _idle(None, configuration)
+    else:
+        yield from _returning(configuration, "Say by migrate_strategy in the inventory that it is wanted")
+
+
+def _idle(state: str | None, configuration: Configuration) -> Iterator[Finding]:
+    """Yield why the built-in task deletes nothing, though it is wanted.
+
+    :param state: its row's, in words, where that keeps it from running
+    """
+    if not configuration.result_expires:
+        why = "the application sets no result_expires"
+        fix = "Set result_expires in the application to how long results are to be kept."
+    elif state is not None:
+        why, fix = f"it is {state}", "Run the playbook migrate, or the module backend_cleanup with state present."
+    else:
+        return
+    yield warning("backend_cleanup_idle", f"{NAME} is wanted, and deletes nothing: {why}.", fix)
 
 
 def _returning(configuration: Configuration, fix: str) -> Iterator[Finding]:
