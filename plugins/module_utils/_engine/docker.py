@@ -227,7 +227,9 @@ class Docker:
             done = subprocess.run(  # pylint: disable=ansible-bad-function
                 [self._cli, *arguments],
                 capture_output=True,
-                text=True,
+                # What an application writes may be in any encoding, and this host's may be another one.
+                encoding="utf-8",
+                errors="replace",
                 timeout=_TIMEOUT,
                 check=False,
                 input=given,

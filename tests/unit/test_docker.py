@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the fleetops.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is made of what `docker` says, where no engine of the tests' would say it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
+    CeleryProcess,
+    read_configuration,
+)
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import Container, Docker
+
+TOLD = {
+    "result_expires": None, "result_backend": "redis", "expires_by_itself": True, "beat_scheduler": "",
+    "timezone": "UTC",
+}  # fmt: skip
+WORKER = CeleryProcess(
+    Container({"Id": "a" * 64, "Name": "/shop-celery_worker-1"}), "shop", frozenset({"worker"}), None, None, True
+)
+
+
+def _docker(folder: Path, said: bytes = b"", failed: str = "") -> Docker:
+    """A command that says so, whatever it is asked."""
+    (folder / "said").write_bytes(said)
+    (folder / "failed").write_text(failed, encoding="utf-8")
+    command = folder / "docker"
+    command.write_text(
+        f"#!/bin/sh\ncat {folder}/said\ncat {folder}/failed >&2\ntest ! -s {folder}/failed\n", encoding="utf-8"
+    )
+    command.chmod(0o755)
+    return Docker(str(command))
+
+
+def test_an_application_that_prints_in_another_encoding_is_understood(tmp_path: Path) -> None:
+    docker = _docker(tmp_path, b"Caf\xe9 ready\nfleetops.celery:" + json.dumps(TOLD).encode() + b"\n")
+    assert read_configuration(docker, WORKER).result_backend == "redis"
+    assert docker.logs_since(WORKER.container, "2026-11-01T00:00:00Z").startswith("Caf")
