@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import (
     CeleryProcess,
     read_configuration,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import Container, Docker
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
 
 TOLD = {
     "result_expires": None, "result_backend": "redis", "expires_by_itself": True, "beat_scheduler": "",
@@ -39,3 +41,25 @@ def test_an_application_that_prints_in_another_encoding_is_understood(tmp_path: 
     docker = _docker(tmp_path, b"Caf\xe9 ready\nfleetops.celery:" + json.dumps(TOLD).encode() + b"\n")
     assert read_configuration(docker, WORKER).result_backend == "redis"
     assert docker.logs_since(WORKER.container, "2026-11-01T00:00:00Z").startswith("Caf")
+
+
+@pytest.mark.parametrize(
+    ("failed", "reached"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///run/d.sock. Is the docker daemon running?", False),
+        # As version 29 says it.
+        (
+            "failed to connect to the docker API at unix:///run/d.sock; check if the path is correct and if the daemon "
+            "is running: dial unix /run/d.sock: connect: no such file or directory",
+            False,
+        ),
+        ("kombu.exceptions.OperationalError: Cannot connect to amqp://rabbit:5672//", True),
+    ],
+)
+def test_that_no_engine_is_reached_is_told_from_what_an_application_does_not_reach(
+    tmp_path: Path, failed: str, reached: bool
+) -> None:
+    with pytest.raises(CleanupError) as raised:
+        _docker(tmp_path, failed=failed).run_python(WORKER.container, "pass")
+    assert ("reached no Docker engine" not in str(raised.value)) is reached
+    assert ("Start the engine on that host." not in str(raised.value)) is reached

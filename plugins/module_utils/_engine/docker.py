@@ -50,6 +50,8 @@ exec(program)
 """
 #: How `docker exec` ends where the container has no such program, or none that can be run.
 _NO_PROGRAM = (126, 127)
+#: How `docker` says that it reaches no engine, up to version 28 and from 29 on.
+_NO_ENGINE = ("Cannot connect to the Docker daemon", "failed to connect to the docker API")
 #: The states of a container that has been started and not stopped.
 _RUNNING = ("running", "paused", "restarting")
 
@@ -263,6 +265,6 @@ def _explain(cli: str, verb: str, said: str) -> str:
             f"'{cli} {verb}' was refused: {text}. The user has no rights to the Docker engine's "
             "socket: use become, or add the user to the group docker."
         )
-    if "Cannot connect" in said or "Is the docker daemon running" in said:
+    if any(words in said for words in _NO_ENGINE):
         return f"'{cli} {verb}' reached no Docker engine: {text}. Start the engine on that host."
     return f"'{cli} {verb}' failed: {text}."
