@@ -63,3 +63,9 @@ def test_that_no_engine_is_reached_is_told_from_what_an_application_does_not_rea
         _docker(tmp_path, failed=failed).run_python(WORKER.container, "pass")
     assert ("reached no Docker engine" not in str(raised.value)) is reached
     assert ("Start the engine on that host." not in str(raised.value)) is reached
+
+
+def test_an_application_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
+    failed = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'shop'"
+    with pytest.raises(CleanupError, match=r"container shop-celery_worker-1 .*No module named 'shop'"):
+        read_configuration(_docker(tmp_path, failed=failed), WORKER)

@@ -155,7 +155,12 @@ def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
 
     :raises CleanupError: when it does not answer
     """
-    said = docker.run_python(process.container, _PROBE, process.app or "")
+    try:
+        said = docker.run_python(process.container, _PROBE, process.app or "")
+    except CleanupError as problem:
+        raise CleanupError(
+            f"The application in container {process.container.name} cannot be asked how it is configured: {problem}"
+        ) from None
     lines = [line for line in said.splitlines() if line.startswith(_MARK)]
     if not lines:
         raise CleanupError(f"The application in container {process.container.name} did not tell its configuration.")
