@@ -153,8 +153,11 @@ def test_services_of_the_project_and_a_database_by_its_url(clinic: ComposeProjec
 
 
 def test_worker_and_beat_that_scripts_start_are_known_by_name(clinic: ComposeProject) -> None:
-    """Neither the commands nor the variables of their containers tell the application; the processes in them do."""
-    (clinic.folder / "start").write_text("set -a\n. /start.env\nexec celery -A shop $*\n", encoding="utf-8")
+    """Neither the commands nor the variables of their containers tell the application; the processes in them do.
+
+    Nor does the folder tell in which the containers were started, where the application is.
+    """
+    (clinic.folder / "start").write_text("set -a\n. /start.env\ncd /app\nexec celery -A shop $*\n", encoding="utf-8")
     path = clinic.folder / "compose.yml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     for name in ("celery_worker", "celery_beat"):
@@ -162,6 +165,7 @@ def test_worker_and_beat_that_scripts_start_are_known_by_name(clinic: ComposePro
         service.pop("env_file")
         service["command"] = service["command"].removeprefix("celery -A shop ")
         service["entrypoint"] = ["sh", "/start"]
+        service["working_dir"] = "/"
         service["volumes"] = ["./start:/start:ro", "./app.env:/start.env:ro"]
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     clinic.compose("up", "--detach", "--wait", "--timeout=1", "celery_worker", "celery_beat")

@@ -26,8 +26,9 @@ SERVICE_LABEL = "com.docker.compose.service"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
 _FILES_LABEL = "com.docker.compose.project.config_files"
 _VARIABLES_LABEL = "com.docker.compose.project.environment_file"
-# Runs PROGRAM in the Python that runs Celery there, which need not be on the search path, and
-# else in this one. The first word of a process is its interpreter as it was called, in a virtual environment too.
+# Runs PROGRAM in the Python that runs Celery there, which need not be on the search path, where it runs and with its
+# modules, and else in this one. The first word of a process is its interpreter as it was called, in a virtual
+# environment too.
 _LAUNCHER = r"""
 import os, sys
 
@@ -41,8 +42,10 @@ for process in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
         words = read(process, "cmdline")
         if os.path.basename(words[0]).startswith("python") and "celery" in map(os.path.basename, words[1:3]):
             for variable in read(process, "environ"):
-                if variable.startswith("PATH="):
-                    os.environ["PATH"] = variable[5:]
+                key, sign, value = variable.partition("=")
+                if key in ("PATH", "PYTHONPATH"):
+                    os.environ[key] = value
+            os.chdir("/proc/%s/cwd" % process)
             os.execvp(words[0], [words[0], "-c", program] + sys.argv[1:])
     except OSError:
         pass
