@@ -176,8 +176,8 @@ findings:
       sample: warning
     code:
       description:
-        - A name for this kind of finding, such as V(database_unreachable), V(beat_not_running), V(worker_not_running), V(beat_not_scheduling),
-          V(beat_misses_tasks),
+        - A name for this kind of finding, such as V(database_unreachable), V(beat_not_running), V(worker_not_running), V(worker_stopped),
+          V(beat_not_scheduling), V(beat_misses_tasks),
           V(table_missing), V(rights_missing), V(index_missing), V(referenced), V(reference_without_index), V(id_nearly_used_up), V(backend_cleanup_returns),
           V(backend_cleanup_enabled), V(backend_cleanup_idle), V(results_never_expire), V(stale_schedule_file) or V(periodic_task_unknown).
       type: str

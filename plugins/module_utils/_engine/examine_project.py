@@ -59,12 +59,21 @@ def examine_processes(processes: Sequence[CeleryProcess]) -> Iterator[Finding]:
     for role in ("worker", "beat"):
         having = [process.container for process in processes if role in process.roles]
         running = [container for container in having if container.state == "running"]
+        stopped = [container for container in having if container not in running]
+        states = ", ".join(f"{one.name} is {one.state}" for one in stopped)
         if not running:
-            named = ", ".join(f"{one.name} is {one.state}" for one in having) or "no container has such a command"
             yield error(
                 f"{role}_not_running",
-                f"No Celery {role} runs in the project: {named}.",
-                f"docker compose up -d {having[0].service if having else f'the service of the {role}'}",
+                f"No Celery {role} runs in the project: {states or 'no container has such a command'}.",
+                f"docker compose up -d {having[0].service}"
+                if having
+                else f"Start its service, or name it in celery_{role}_service where its command does not tell.",
+            )
+        elif role == "worker" and stopped:
+            yield warning(
+                "worker_stopped",
+                f"Not all of the project's Celery workers run: {states}. Tasks of a queue that no other takes wait.",
+                f"docker compose up -d {stopped[0].service}, or remove the container where it is not wanted.",
             )
         if role == "beat" and len(running) > 1:
             yield warning(
