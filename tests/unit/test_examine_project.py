@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import celery_processes
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import Configuration, celery_processes
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import Container
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.examine_project import examine_processes
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.examine_project import (
+    examine_configuration,
+    examine_processes,
+)
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.findings import Finding
 from support.docker.engine_stub import describe
 
@@ -47,3 +50,19 @@ def test_what_no_command_tells_can_be_named() -> None:
         "worker_not_running": "celery_worker_service where its command does not tell.",
         "beat_not_running": "celery_beat_service where its command does not tell.",
     }
+
+
+@pytest.mark.parametrize(
+    ("backend", "found"),
+    [
+        ("redis", True),
+        ("redis+socket", True),
+        ("rediss", True),
+        ("cache+memcached", True),
+        ("db+postgresql", False),
+        ("django-db", False),
+    ],
+)
+def test_results_that_nothing_lets_expire_are_found_however_their_server_is_reached(backend: str, found: bool) -> None:
+    codes = [one.code for one in examine_configuration([], Configuration(None, backend, True, "", "UTC"))]
+    assert codes == (["results_never_expire"] if found else [])

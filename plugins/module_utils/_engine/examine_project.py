@@ -97,7 +97,8 @@ def read_application(docker: Docker, processes: Sequence[CeleryProcess]) -> tupl
 
 def examine_configuration(processes: Sequence[CeleryProcess], known: Configuration) -> Iterator[Finding]:
     """Yield what is wrong with how results expire and where beat keeps its schedule."""
-    if known.result_backend in _EXPIRING_BACKENDS and not known.result_expires:
+    # What follows a plus says how it is reached, as in redis+socket.
+    if known.result_backend.partition("+")[0] in _EXPIRING_BACKENDS and not known.result_expires:
         yield warning(
             "results_never_expire",
             f"Results are kept in {known.result_backend}, and result_expires is not set: they stay for ever.",
