@@ -136,8 +136,12 @@ def _add_schedule(found: Survey, database: Database, builtin_wanted: bool) -> No
         beat = Beat(database)
     except UsageError:
         # The application keeps its schedule elsewhere.
-        if found.configuration is not None:
-            found.findings += examine_own_schedule(found.configuration, wanted=builtin_wanted)
+        known = found.configuration
+        if known is not None:
+            if not known.beat_schedule and all("beat" not in one.roles for one in found.services):
+                # Nothing is scheduled, so nobody misses a beat that there has never been.
+                found.findings = [one for one in found.findings if one.code != "beat_not_running"]
+            found.findings += examine_own_schedule(known, wanted=builtin_wanted)
         return
     tasks = {task.name: task for task in beat.tasks()}
     found.periodic_tasks = len(tasks)

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from support.applications import Application
-from support.servers import Database
+from support.docker.engine_stub import EngineStub, describe
+from support.servers import Database, SQLite
 from support.tables import (
     create_celery_tables,
     create_django_celery_beat,
@@ -260,3 +262,25 @@ def test_a_beat_that_does_not_send_is_found(
     if late:
         assert "often" in found["beat_not_scheduling"]["message"]
         assert "off" not in found["beat_not_scheduling"]["message"].split()
+
+
+def _told(*tasks: str, **beat_schedule: str) -> dict[str, Any]:
+    """What an application says of itself whose results are in Redis."""
+    return {
+        "result_expires": 86400, "result_backend": "redis", "expires_by_itself": True, "beat_scheduler": "",
+        "timezone": "UTC", "tasks": list(tasks), "beat_schedule": beat_schedule,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("schedule", [{}, {"nightly": "report"}], ids=["nothing", "something"])
+def test_a_beat_is_missed_only_where_something_is_scheduled(
+    sqlite: SQLite, fork_module: RunModule, tmp_path: Path, schedule: dict[str, str]
+) -> None:
+    """An application without one, whose tables cron cleans, is well."""
+    worker = describe("a" * 64, command=["celery", "-A", "shop", "worker"], service="worker")
+    EngineStub(tmp_path, worker, told={"a" * 64: _told("report", **schedule)})
+    compose = {"project_name": "shop", "docker_cli": str(tmp_path / "docker")}
+    database = sqlite.filled_database(indexed, indexed)[0]
+    found = findings(fork_module, database.url, compose=compose)
+    assert set(found) == ({"beat_not_running"} if schedule else set())
+    database.drop()

@@ -20,12 +20,13 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker imp
     Docker,
 )
 
-_COMMAND = """#!/bin/sh
+_COMMAND = r"""#!/bin/sh
 echo "$*" >>{folder}/asked
 case "$*" in
   *--quiet) cat {folder}/ids ;;
   ps*) cat {folder}/listed ;;
   inspect*) cat {folder}/descriptions ;;
+  exec\ --interactive*) cat {folder}/$3.told ;;
   exec*) cat {folder}/$2 ;;
   *config*) cat {folder}/configured ;;
 esac
@@ -67,10 +68,15 @@ class EngineStub:
 
     :param folder: an empty one
     :param processes: those in each container that can be asked, by its id
+    :param told: what the application in each container that can be asked says of itself, by its id
     """
 
     def __init__(
-        self, folder: Path, *containers: dict[str, Any], processes: dict[str, list[int]] | None = None
+        self,
+        folder: Path,
+        *containers: dict[str, Any],
+        processes: dict[str, list[int]] | None = None,
+        told: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         self._folder = folder
         (folder / "ids").write_text("".join(f"{one['Id']}\n" for one in containers), encoding="utf-8")
@@ -79,6 +85,9 @@ class EngineStub:
         (folder / "listed").write_text("".join(listed), encoding="utf-8")
         for identifier, pids in (processes or {}).items():
             (folder / identifier).write_text("".join(f"{pid}\n" for pid in pids) + "meminfo\n", encoding="utf-8")
+        for identifier, configuration in (told or {}).items():
+            said = f"fleetops.celery:{json.dumps(configuration)}\n"
+            (folder / f"{identifier}.told").write_text(said, encoding="utf-8")
         command = folder / "docker"
         command.write_text(_COMMAND.format(folder=folder), encoding="utf-8")
         command.chmod(0o755)
