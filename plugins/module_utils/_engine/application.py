@@ -170,10 +170,29 @@ def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
 
 def read_project(docker: Docker, processes: Sequence[CeleryProcess]) -> Configuration | None:
     """Return the configuration that a running container tells; ``None`` where none runs."""
-    running = [process for process in processes if process.container.state == "running"]
-    # That of beat if possible: its schedule file can only be seen there.
-    running.sort(key=lambda process: "beat" not in process.roles)
+    running = _running(processes)
     return read_configuration(docker, running[0]) if running else None
+
+
+def read_other_tasks(docker: Docker, processes: Sequence[CeleryProcess]) -> set[str]:
+    """Return the tasks of workers that are another application, or of another image, than :func:`read_project` asks."""
+    first, *others = _running(processes)
+    different = {(one.container.image, one.app): one for one in reversed(others) if "worker" in one.roles}
+    different.pop((first.container.image, first.app), None)
+    tasks: set[str] = set()
+    for process in different.values():
+        try:
+            tasks.update(read_configuration(docker, process).tasks)
+        except CleanupError:
+            continue  # what it has is not known
+    return tasks
+
+
+def _running(processes: Sequence[CeleryProcess]) -> list[CeleryProcess]:
+    """Return those that run, in the order in which they are asked."""
+    running = [process for process in processes if process.container.state == "running"]
+    # Beat first: its schedule file can only be seen there.
+    return sorted(running, key=lambda process: "beat" not in process.roles)
 
 
 def _roles(words: Sequence[str]) -> set[str]:

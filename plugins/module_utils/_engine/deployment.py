@@ -9,10 +9,11 @@ What is wrong becomes a finding, never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from .application import Configuration, celery_processes
+from .application import Configuration, celery_processes, read_other_tasks
 from .beat import Beat
 from .builtin_cleanup import NAME
 from .compose import Project
@@ -42,6 +43,7 @@ class Survey:
 
     ``compose_options`` tell Compose the project's files, where it does not find them by itself.
     ``scale``: how many containers each service has.
+    ``other_tasks`` asks workers that are not of the image that told ``configuration`` for theirs.
     ``maintenance``: the tasks of the role beat_schedule that its sidecar or enabled periodic tasks run.
     """
 
@@ -54,6 +56,7 @@ class Survey:
     version: str | None = None
     tables: list[TablePolicy] = field(default_factory=list)
     configuration: Configuration | None = None
+    other_tasks: Callable[[], Iterable[str]] = tuple
     periodic_tasks: int | None = None
     builtin_enabled: bool | None = None
     maintenance: set[str] = field(default_factory=set)
@@ -76,6 +79,7 @@ def survey_project(project: Project, worker_service: str | None = None, beat_ser
     found.configuration, problems = read_application(project.docker, processes)
     found.findings += problems
     if found.configuration is not None:
+        found.other_tasks = partial(read_other_tasks, project.docker, processes)
         found.findings += examine_configuration(processes, found.configuration)
     return found
 
@@ -132,19 +136,28 @@ def unreachable(problem: CleanupError) -> Finding:
 
 
 def _add_schedule(found: Survey, database: Database, builtin_wanted: bool) -> None:
+    known = found.configuration
     try:
         beat = Beat(database)
     except UsageError:
         # The application keeps its schedule elsewhere.
-        known = found.configuration
         if known is not None:
             if not known.beat_schedule and all("beat" not in one.roles for one in found.services):
                 # Nothing is scheduled, so nobody misses a beat that there has never been.
                 found.findings = [one for one in found.findings if one.code != "beat_not_running"]
+            known = _with_other_tasks(known, found, known.beat_schedule.values())
             found.findings += examine_own_schedule(known, wanted=builtin_wanted)
         return
     tasks = {task.name: task for task in beat.tasks()}
     found.periodic_tasks = len(tasks)
     found.builtin_enabled = tasks[NAME].enabled if NAME in tasks else None
-    found.maintenance |= {one.task for one in tasks.values() if one.enabled and is_maintenance(one.task)}
-    found.findings += examine_schedule(tasks, beat.now(), found.configuration, wanted=builtin_wanted)
+    enabled = {one.task for one in tasks.values() if one.enabled}
+    found.maintenance |= {task for task in enabled if is_maintenance(task)}
+    if known is not None:
+        known = _with_other_tasks(known, found, enabled - found.maintenance)
+    found.findings += examine_schedule(tasks, beat.now(), known, wanted=builtin_wanted)
+
+
+def _with_other_tasks(known: Configuration, found: Survey, tasks: Iterable[str]) -> Configuration:
+    """Return *known* with the tasks of other images, which are asked only where it lacks one of *tasks*."""
+    return known if set(tasks) <= set(known.tasks) else replace(known, tasks=[*known.tasks, *found.other_tasks()])

@@ -284,3 +284,25 @@ def test_a_beat_is_missed_only_where_something_is_scheduled(
     found = findings(fork_module, database.url, compose=compose)
     assert set(found) == ({"beat_not_running"} if schedule else set())
     database.drop()
+
+
+@pytest.mark.parametrize("elsewhere", ["report", "renamed"])
+def test_a_task_that_only_workers_of_another_image_have_is_known(
+    sqlite: SQLite, fork_module: RunModule, tmp_path: Path, elsewhere: str
+) -> None:
+    """Beat sends it by its name. Nobody is asked whose image is that of one who was."""
+    beat, worker, second = ("a" * 64, "b" * 64, "c" * 64)
+    at_work = {"command": ["celery", "-A", "shop", "worker"], "image": "shop-heavy"}
+    engine = EngineStub(
+        tmp_path,
+        describe(beat, command=["celery", "-A", "shop", "beat"], image="shop", service="beat"),
+        describe(worker, service="worker", **at_work),
+        describe(second, service="second", **at_work),
+        told={beat: _told("tidy", nightly="report", often="tidy"), worker: _told(elsewhere)},
+    )
+    compose = {"project_name": "shop", "docker_cli": str(tmp_path / "docker")}
+    database = sqlite.filled_database(indexed, indexed)[0]
+    found = findings(fork_module, database.url, compose=compose)
+    assert set(found) == (set() if elsewhere == "report" else {"periodic_task_unknown"})
+    assert [call.split()[0] for call in engine.asked()] == ["ps", "inspect", "exec", "exec"]
+    database.drop()
