@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from .axes import Axis, whole_table
+from .axes import Axis, comparable, whole_table
 from .clock import Clock
 from .database import Database
 from .docker import Container, Docker
@@ -40,6 +40,7 @@ class Examined:
     task: str | None
     status: str
     result: Any  #: as the row has it
+    written: Any  #: when it was last written, to be compared with the row's own
     owner: Owner | None
     verdict: str
 
@@ -115,20 +116,32 @@ class Containers:
 
 
 class Verdicts:
-    """What the containers prove about rows, by the rows' identity."""
+    """What the containers prove about rows, by the rows' identity.
 
-    def __init__(self, examined: Sequence[Examined]) -> None:
+    :param written: what tells when a row was last written
+    """
+
+    def __init__(self, examined: Sequence[Examined], written: Any) -> None:
         self.examined = examined
+        self._written = written
         self._verdicts = {one.identity: one.verdict for one in examined}
 
     def of(self, identity: Any) -> str:
         return self._verdicts.get(identity, UNKNOWN)
 
     def gone(self, record: RecordTable) -> Axis:
-        """Return the rows whose process is gone, as an axis: by the result too, which a new run replaces."""
+        """Return the rows whose process is gone, as an axis, unless they have been written since.
+
+        A new run replaces the result, but for one by a process of the same number in a container that was restarted.
+        """
         identity, result = record.identity, record.column("result")
         gone = [one for one in self.examined if one.verdict in GONE]
-        proven = sa.and_(identity.in_([one.identity for one in gone]), result.in_({one.result for one in gone}))
+        dates = {one.written for one in gone if one.written is not None}
+        proven = sa.and_(
+            identity.in_([one.identity for one in gone]),
+            result.in_({one.result for one in gone}),
+            sa.or_(self._written.is_(None), self._written.in_(dates)),
+        )
         return Axis(whole_table(record).column, sa.true(), proven, record.primary_key[1:])
 
     def alive(self, record: RecordTable) -> Any:
@@ -146,6 +159,7 @@ def examine_rows(
     """Ask *containers* about every row in one of the statuses *names*, whatever its age; the oldest first."""
     task, result = record.find("task_name"), record.column("result")
     touched = record.column(record.profile.touched or "finished")
+    written = comparable(database, touched)
     rows = database.rows(
         sa.select(
             record.identity.label("identity"),
@@ -153,6 +167,7 @@ def examine_rows(
             record.column("status").label("status"),
             result.label("result"),
             touched.label("touched"),
+            written.label("written"),
         )
         .where(statuses.condition(names))
         .order_by(touched, record.identity)
@@ -161,8 +176,9 @@ def examine_rows(
     for row in rows:
         owner = read_owner(row.result)
         verdict = containers.verdict(owner, clock.to_utc(touched, row.touched)) if owner else UNKNOWN
-        examined.append(Examined(row.identity, row.task, statuses.label(row.status), row.result, owner, verdict))
-    return Verdicts(examined)
+        status = statuses.label(row.status)
+        examined.append(Examined(row.identity, row.task, status, row.result, row.written, owner, verdict))
+    return Verdicts(examined, written)
 
 
 def _is_identifier(host: str) -> bool:

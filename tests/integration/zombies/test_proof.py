@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.owners import Owner
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
 from support import engine
 from support.docker.engine_stub import EngineStub, describe
@@ -108,3 +110,23 @@ def test_verdicts_are_the_first_hundred(worker_rows: Callable[..., Any], stopped
     done = engine.fail_zombies(left.database, RULES, Containers(stopped.docker, stopped.containers))
     assert (done["ended"], len(done["verdicts"]), len(done["rows"])) == (150, 100, 100)
     assert done["report"][-1] == "  The containers were asked about 150 records: 150 container_stopped"
+
+
+def test_a_task_that_a_restarted_worker_takes_again_meanwhile_lives(
+    worker_rows: Callable[..., Any], stopped: EngineStub
+) -> None:
+    """By a process of the same number in the container of the same name, so that its result is the same."""
+    left = worker_rows(**ENCODINGS[0])
+    table = "django_celery_results_taskresult"
+
+    class Restarting(Containers):
+        def verdict(self, owner: Owner, started: datetime | None) -> str:
+            verdict: str = super().verdict(owner, started)
+            now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
+            left.database.execute(f"UPDATE {table} SET date_done = '{now}' WHERE task_id = '{left.ids.hanging}'")
+            return verdict
+
+    engine.fail_zombies(left.database, RULES, Restarting(stopped.docker, stopped.containers))
+    statuses = dict(left.database.execute(f"SELECT task_id, status FROM {table}"))
+    assert statuses[left.ids.hanging] == "STARTED"
+    assert statuses[left.ids.stuck_chord_hanging_member] == "FAILURE"
