@@ -113,6 +113,9 @@ def test_a_row_that_beat_makes_again_is_not_taken_for_removed(books: ComposeProj
 def test_the_own_task_has_to_run_at_its_time_in_its_zone(books: ComposeProject, tmp_path: Path) -> None:
     where = {"name": SCHEDULED["name"]}
     assert _migrate(books, tmp_path, migrate_own_task={**where, "timezone": "UTC"}) == 0
+    # Blanks are no matter, whether the row is only looked at or set.
+    assert _migrate(books, tmp_path, migrate_own_task={**where, "crontab": "0  3 * * *"}) == 0
+    assert _migrate(books, tmp_path, migrate_own_task={**SCHEDULED, "crontab": " 0 3  * * *"}) == 0
     done = _run(books, tmp_path, migrate_own_task={**where, "timezone": "Europe/Berlin"})
     assert done.exit_code == 2
     assert "enabled at 0 3 * * * (UTC)" in done.output
