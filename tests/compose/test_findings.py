@@ -155,9 +155,9 @@ def test_services_of_the_project_and_a_database_by_its_url(clinic: ComposeProjec
 def test_worker_and_beat_that_scripts_start_are_known_by_name(clinic: ComposeProject) -> None:
     """Neither the commands nor the variables of their containers tell the application; the processes in them do.
 
-    Nor does the folder tell in which the containers were started, where the application is.
+    Nor does the folder in which the containers were started: the application is in another, or on a path of its own.
     """
-    (clinic.folder / "start").write_text("set -a\n. /start.env\ncd /app\nexec celery -A shop $*\n", encoding="utf-8")
+    _write_start_script(clinic, "cd /app")
     path = clinic.folder / "compose.yml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     for name in ("celery_worker", "celery_beat"):
@@ -181,3 +181,14 @@ def test_worker_and_beat_that_scripts_start_are_known_by_name(clinic: ComposePro
         "db": ["database"],
     }
     assert found["beat"]["result_expires"] == 86400
+
+    _write_start_script(clinic, "PYTHONPATH=/app")
+    clinic.restart_beat()
+    found = _run(clinic, "deployment_info", worker_service="celery_worker", beat_service="celery_beat")
+    assert found["findings"] == []
+    assert found["beat"]["result_expires"] == 86400
+
+
+def _write_start_script(project: ComposeProject, line: str) -> None:
+    script = f"set -a\n. /start.env\n{line}\nexec celery -A shop $*\n"
+    (project.folder / "start").write_text(script, encoding="utf-8")
