@@ -229,3 +229,24 @@ def test_a_deployment_that_cannot_be_reached_stops_the_fleet(deployment: Deploym
     assert "UNREACHABLE" in done.output
     assert done.exit_code != 0
     assert done.recap.keys() == {"away", "beside"}
+
+
+@pytest.mark.parametrize("before", ["running", "exited"])
+def test_a_worker_that_stops_beside_another_stops_the_deployment(deployment: Deployment, before: str) -> None:
+    """It takes another queue than the one that runs. One that did not run before either is no news."""
+    descriptions = deployment.scratch / "docker" / "descriptions"
+    said = {}
+    for state in ("restarting", before):
+        deployment.use(
+            describe("a" * 64, **deployment.worker("celery_worker")),
+            describe("b" * 64, state=state, **deployment.worker("mailer")),
+            describe("c" * 64, **_beat(deployment.worker("beat"))),
+        )
+        said[state] = descriptions.read_text(encoding="utf-8")
+    later = deployment.scratch / "later"
+    later.write_text(said["restarting"], encoding="utf-8")
+    _publish(deployment.elsewhere, "newer")
+    done = deployment.run(migrate_verify=True, migrate_rebuild_command=["cp", str(later), str(descriptions)])
+    assert done.exit_code == 2
+    stopped = "Not all of the project's Celery workers run: shop-mailer-1 is restarting."
+    assert (f"{stopped} Tasks" in done.output.split("Check that worker and beat are well")[1]) is (before == "running")
