@@ -131,7 +131,9 @@ options:
     choices: [auto, batches]
     default: batches
   exclusive_lock:
-    description: How long others may be locked out, as V(30s). O(strategy=auto) does nothing without it.
+    description:
+      - How long others may be locked out, as V(30s), with the time for which they wait behind this run's own wait for the lock.
+      - Without it O(strategy=auto) rewrites nothing, and RV(strategy_reason) says so where few rows stay.
     type: str
   gates:
     description:
@@ -356,7 +358,7 @@ strategy:
   type: str
   sample: batches
 strategy_reason:
-  description: Why it was V(batches), where something faster was asked for.
+  description: Why it was V(batches), where something faster was asked for. Null where batches are as good, and O(exclusive_lock) was not given.
   returned: success
   type: str
   sample: it has only 1,043 rows
@@ -452,6 +454,7 @@ def work(module: Module, database: Database) -> dict[str, Any]:
             referenced=module.params["referenced"],
             exclusive_lock=parse_duration(exclusive_lock, "exclusive_lock") if exclusive_lock else None,
             archive=_archive_place(module),
+            auto=module.params["strategy"] == "auto",
             watch=watch,
             containers=_containers(module),
         )

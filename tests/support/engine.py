@@ -58,6 +58,7 @@ def purge(
     referenced: str | None = None,
     archive: Mapping[str, Any] | None = None,
     exclusive_lock: float | None = None,
+    auto: bool = False,
     watch: Callable[[Any], None] | None = None,
     **limits: Any,
 ) -> Document:
@@ -77,7 +78,8 @@ def purge(
             by_status=by_status,
             referenced=referenced,
             archive=parse_archive(archive) if archive else None,
-            exclusive_lock=timedelta(seconds=exclusive_lock) if exclusive_lock else None,
+            exclusive_lock=timedelta(seconds=exclusive_lock) if exclusive_lock is not None else None,
+            auto=auto,
             watch=watch,
         )
     return {**purge_document(result), "report": purge_report(result), "notes": result.notes}

@@ -53,6 +53,7 @@ def purge(
     by_status: bool = False,
     referenced: str | None = None,
     exclusive_lock: timedelta | None = None,
+    auto: bool = False,
     archive: ArchivePlace | None = None,
     watch: Callable[[Pace], None] | None = None,
     containers: Containers | None = None,
@@ -65,6 +66,7 @@ def purge(
         them, their rows are counted as if they had been
     :param referenced: what to do with rows that foreign keys point at, one of :data:`pointed_at.CHOICES`
     :param exclusive_lock: how long others may be locked out, to rewrite the table where most of it goes
+    :param auto: say that a rewrite would pay, even where nobody may be locked out
     :param by_status: count every row by status before and after, however many there are
     :param archive: where the rows go before they are deleted
     :param watch: is told the pace after each batch
@@ -77,7 +79,7 @@ def purge(
             f"To confirm, set confirm to the table's name: {record.name}."
         )
     archived = archive is not None
-    strategy = choose_strategy(database, record, rules, limits, exclusive_lock, archived=archived)
+    strategy = choose_strategy(database, record, rules, limits, exclusive_lock, auto=auto, archived=archived)
     by_status = by_status or check or limits.max_percent is not None
     rehearsal = Rehearsal(database, record, zombie_rules if check else (), containers)
     purging = _Purge(database, record, rules, limits, rehearsal, referenced, strategy, archive)

@@ -49,11 +49,16 @@ class Rewriting(Strategy):
         self._archived = archived
         self._limits = limits
         self._everything = everything
-        self._rewrite = rewrite_of(database, record, exclusive_lock or _TO_EMPTY)
+        self._allowed = everything or exclusive_lock is not None
+        self._rewrite = rewrite_of(database, record, _TO_EMPTY if exclusive_lock is None else exclusive_lock)
 
     def choose(self, before: Census, condition: Any) -> None:
-        self.reason = self._unwanted() or self._rewrite.hindrance() or self._unfit(before, condition)
-        if self.reason is None:
+        reason = self._unwanted() or self._rewrite.hindrance() or self._unfit(before, condition)
+        if self._allowed:
+            self.reason = reason
+        elif reason is None:
+            self.reason = "few rows stay, but no exclusive_lock allows to lock others out while they are kept"
+        if self.reason is None and self._allowed:
             self.name = "truncate" if self._everything else "rewrite"
 
     def run(self, statuses: Statuses, selections: Sequence[Selection]) -> list[int]:

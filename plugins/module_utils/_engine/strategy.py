@@ -45,15 +45,17 @@ def choose_strategy(
     limits: Limits,
     exclusive_lock: timedelta | None,
     *,
+    auto: bool = False,
     archived: bool = False,
 ) -> Strategy:
     """Return the strategy for *rules*.
 
     :param exclusive_lock: how long others may be locked out; ``None`` where they may not
+    :param auto: say why it is batches even where they may not
     :param archived: the rows go into an archive, which only batches do
     """
     everything = any(rule.all for rule in rules)
-    if exclusive_lock is None and not everything:
+    if exclusive_lock is None and not everything and not auto:
         return Strategy()
     # Loaded only where it is needed: most runs lock nobody out.
     from .rewriting import Rewriting

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -118,6 +119,26 @@ def test_a_view_that_needs_the_primary_key_keeps_it(results: Database) -> None:
     assert results.scalar("SELECT count(*) FROM grouped") == YOUNG
 
 
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        ("SELECT 1", "few rows stay, but no exclusive_lock allows to lock others out while they are kept"),
+        (f"UPDATE {TASK_RESULT} SET date_done = now() WHERE id < 30000", None),
+        (f"CREATE TABLE pointing (id BIGINT REFERENCES {TASK_RESULT})", None),
+    ],
+)
+def test_where_nobody_may_be_locked_out_it_says_that_a_rewrite_would_pay(
+    results: Database, prepare: str, reason: str | None
+) -> None:
+    results.execute(prepare)
+    assert purge(results, check=True)["strategy_reason"] is None
+    for check in (True, False):
+        done = purge(results, auto=True, check=check)
+        assert (done["strategy"], done["strategy_reason"]) == ("batches", reason)
+        assert any(line.startswith("  In batches, for few rows stay") for line in done["report"]) is bool(reason)
+    assert done["stopped"] == "drained"
+
+
 def test_what_the_server_refuses_is_done_in_batches(results: Database) -> None:
     fussy = "CREATE OR REPLACE FUNCTION fussy(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN {0}; END'"
     results.execute(fussy.format("RETURN $1"))
@@ -176,8 +197,9 @@ def test_others_are_not_locked_out_for_long(results: Database) -> None:
     assert held["deleted"] == OLD + 7
 
 
-def test_a_rewrite_that_takes_too_long_changes_nothing_and_batches_do_it(results: Database) -> None:
-    done = purge(results, exclusive_lock=0.02)
+@pytest.mark.parametrize("allowed", [0, 0.02])
+def test_a_rewrite_that_takes_too_long_changes_nothing_and_batches_do_it(results: Database, allowed: float) -> None:
+    done = purge(results, exclusive_lock=allowed)
     assert (done["strategy"], done["deleted"]) == ("batches", OLD + 7)
     assert "for too long" in done["strategy_reason"]
     assert results.count(TASK_RESULT) == YOUNG
@@ -219,7 +241,9 @@ def test_the_module_rewrites_only_where_the_lock_is_allowed(
     run_module: Callable[..., ModuleRun], results: Database
 ) -> None:
     arguments = {"database_url": results.url, "strategy": "auto"}
-    assert run_module("results_purge", arguments, check=True)["strategy"] == "batches"
+    plan = run_module("results_purge", arguments, check=True)
+    assert plan["strategy"] == "batches"
+    assert "no exclusive_lock allows" in plan["strategy_reason"]
     bad = run_module("results_purge", {**arguments, "exclusive_lock": "long"})
     assert bad["failed"] is True
     assert "exclusive_lock: 'long' is not a duration" in bad["msg"]
