@@ -113,6 +113,10 @@ class RewriteInPlace(Rewrite):
                 "AND NOT i.indisclustered AND c.reltablespace = 0 AND (k.oid IS NULL OR k.contype IN ('p', 'u')) "
                 "AND obj_description(i.indexrelid, 'pg_class') IS NULL "
                 "AND obj_description(k.oid, 'pg_constraint') IS NULL "
+                # A constraint's definition does not tell how full its index's pages are to be, nor an index's what
+                # statistics of an expression are to be kept.
+                "AND (k.oid IS NULL OR c.reloptions IS NULL) "
+                "AND NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attstattarget >= 0) "
                 # A view that groups by a primary key needs that very constraint; the index is a part of it itself.
                 "AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refclassid = 'pg_constraint'::regclass "
                 "AND d.refobjid = k.oid AND d.deptype <> 'i') "

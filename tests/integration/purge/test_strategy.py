@@ -139,6 +139,21 @@ def test_where_nobody_may_be_locked_out_it_says_that_a_rewrite_would_pay(
     assert done["stopped"] == "drained"
 
 
+def test_what_a_definition_does_not_tell_of_an_index_is_kept(results: Database) -> None:
+    key = f"{TASK_RESULT}_pkey"
+    full = f"ADD CONSTRAINT {key} PRIMARY KEY (id) WITH (fillfactor = 70)"
+    results.execute(f"ALTER TABLE {TASK_RESULT} DROP CONSTRAINT {key}, {full}")
+    results.execute(f"CREATE INDEX by_length ON {TASK_RESULT} (length(task_id))")
+    results.execute("ALTER INDEX by_length ALTER COLUMN 1 SET STATISTICS 500")
+    told = (
+        f"SELECT reloptions, (SELECT attstattarget FROM pg_attribute WHERE attrelid = 'by_length'::regclass)"
+        f" FROM pg_class WHERE relname = '{key}'"
+    )
+    assert results.execute(told) == [(["fillfactor=70"], 500)]
+    assert purge(results, exclusive_lock=30)["strategy"] == "rewrite"
+    assert results.execute(told) == [(["fillfactor=70"], 500)]
+
+
 def test_what_the_server_refuses_is_done_in_batches(results: Database) -> None:
     fussy = "CREATE OR REPLACE FUNCTION fussy(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN {0}; END'"
     results.execute(fussy.format("RETURN $1"))
