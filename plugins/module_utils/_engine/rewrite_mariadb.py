@@ -193,12 +193,13 @@ class RewriteBySwapping(Rewrite):
 
     @contextmanager
     def _locked(self, connection: Any, *tables: str) -> Iterator[None]:
-        connection.execute(text("LOCK TABLES " + ", ".join(f"{table} WRITE" for table in tables)))
-        self._deadline = time.monotonic() + self._allowed
         mode = connection.execute(sa.select(sa.text("@@SESSION.sql_mode"))).scalar()
-        # What is in the table is copied as it is: a number of 0, a date of zeros.
-        connection.execute(text("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'"))
+        # Whoever waits for this lock keeps everybody else waiting behind.
+        self._deadline = time.monotonic() + self._allowed
         try:
+            self._execute(connection, text("LOCK TABLES " + ", ".join(f"{table} WRITE" for table in tables)))
+            # What is in the table is copied as it is: a number of 0, a date of zeros.
+            connection.execute(text("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'"))
             yield
         finally:
             with suppress(sa.exc.SQLAlchemyError):

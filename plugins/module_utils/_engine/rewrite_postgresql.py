@@ -61,9 +61,11 @@ class RewriteInPlace(Rewrite):
 
     def run(self, survivors: Survivors, everything: bool) -> list[int]:
         with self._database.transaction() as connection:
-            # The first of all statements: what it sees is what the table holds once nobody else can change it.
-            connection.execute(text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
+            # Whoever waits for this lock keeps everybody else waiting behind.
             self._deadline = time.monotonic() + self._allowed
+            connection.execute(text(f"SET LOCAL statement_timeout = {self._left()}"))
+            # The first of all that looks: what it sees is what the table holds once nobody else can change it.
+            connection.execute(text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
             staying = 0 if everything else self._set_aside(connection, survivors)
             deleted = survivors.count_gone(partial(self._execute, connection), self._record.table, staying)
             self._timed(connection, f"TRUNCATE TABLE {self._table}")
@@ -111,12 +113,12 @@ class RewriteInPlace(Rewrite):
                 "LEFT JOIN pg_constraint AS k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid "
                 "WHERE i.indrelid = to_regclass(:name) AND i.indisvalid AND NOT i.indisreplident "
                 "AND NOT i.indisclustered AND c.reltablespace = 0 AND (k.oid IS NULL OR k.contype IN ('p', 'u')) "
-                "AND obj_description(i.indexrelid, 'pg_class') IS NULL "
-                "AND obj_description(k.oid, 'pg_constraint') IS NULL "
                 # A constraint's definition does not tell how full its index's pages are to be, nor an index's what
                 # statistics of an expression are to be kept.
                 "AND (k.oid IS NULL OR c.reloptions IS NULL) "
                 "AND NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attstattarget >= 0) "
+                "AND obj_description(i.indexrelid, 'pg_class') IS NULL "
+                "AND obj_description(k.oid, 'pg_constraint') IS NULL "
                 # A view that groups by a primary key needs that very constraint; the index is a part of it itself.
                 "AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refclassid = 'pg_constraint'::regclass "
                 "AND d.refobjid = k.oid AND d.deptype <> 'i') "
@@ -145,6 +147,9 @@ class RewriteInPlace(Rewrite):
         self._execute(connection, text(statement))
 
     def _execute(self, connection: Any, statement: Any) -> Any:
-        left = max(int((self._deadline - time.monotonic()) * 1000), 1)
-        connection.execute(sa.select(sa.func.set_config("statement_timeout", str(left), True)))
+        connection.execute(sa.select(sa.func.set_config("statement_timeout", str(self._left()), True)))
         return connection.execute(statement)
+
+    def _left(self) -> int:
+        """Return how many milliseconds others may still be locked out; zero would be for ever."""
+        return max(int((self._deadline - time.monotonic()) * 1000), 1)

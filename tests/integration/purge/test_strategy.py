@@ -212,6 +212,25 @@ def test_others_are_not_locked_out_for_long(results: Database) -> None:
     assert held["deleted"] == OLD + 7
 
 
+def test_to_wait_for_the_lock_keeps_others_out_as_well(results: Database) -> None:
+    engine = results.engine()
+    with engine.connect() as reader, reader.begin():
+        reader.execute(sa.text(f"SELECT count(*) FROM {TASK_RESULT}"))
+        done: list[dict[str, Any]] = []
+        # Longer than others may be locked out.
+        running = threading.Thread(target=lambda: done.append(purge(results, exclusive_lock=1, lock_timeout=20)))
+        running.start()
+        wait_until(lambda: someone_waits(results))
+        began = time.monotonic()
+        assert results.count(TASK_RESULT) > 0
+        assert time.monotonic() - began < 5
+        running.join()
+        reader.rollback()
+    engine.dispose()
+    assert (done[0]["strategy"], done[0]["deleted"]) == ("batches", OLD + 7)
+    assert "for too long" in done[0]["strategy_reason"]
+
+
 @pytest.mark.parametrize("allowed", [0, 0.02])
 def test_a_rewrite_that_takes_too_long_changes_nothing_and_batches_do_it(results: Database, allowed: float) -> None:
     done = purge(results, exclusive_lock=allowed)

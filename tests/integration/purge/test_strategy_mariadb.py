@@ -23,7 +23,7 @@ from support.running.collection import clean_environment, link_checkout
 from support.servers import Database
 from support.tables import create_django_celery_results, fill
 from support.tables.rows import TASK_RESULT, task_results
-from support.waiting import wait_until
+from support.waiting import someone_waits, wait_until
 
 OLD, YOUNG = 50_000, 5_000
 EVERYTHING = [{"all": True}]
@@ -121,6 +121,21 @@ def test_others_are_not_locked_out_for_long(results: Database) -> None:
         held = purge(results, exclusive_lock=30, lock_timeout=1)
     assert (held["strategy"], held["strategy_reason"]) == ("batches", "other sessions held the table")
     assert (held["deleted"], _tables(results)) == (OLD + 7, [])
+
+
+def test_to_wait_for_the_lock_keeps_others_out_as_well(results: Database) -> None:
+    with _reading(results):
+        done: list[dict[str, Any]] = []
+        # Longer than others may be locked out.
+        running = threading.Thread(target=lambda: done.append(purge(results, exclusive_lock=1, lock_timeout=20)))
+        running.start()
+        wait_until(lambda: someone_waits(results))
+        began = time.monotonic()
+        assert results.count(TASK_RESULT) > 0
+        assert time.monotonic() - began < 5
+        running.join()
+    assert (done[0]["strategy"], done[0]["deleted"], _tables(results)) == ("batches", OLD + 7, [])
+    assert "for too long" in done[0]["strategy_reason"]
 
 
 def test_a_rewrite_that_takes_too_long_changes_nothing_and_batches_do_it(results: Database) -> None:
