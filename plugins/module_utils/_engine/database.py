@@ -149,7 +149,8 @@ class Database:
     def _postgresql_settings(self) -> dict[str, str]:
         return {
             "application_name": APPLICATION,
-            "lock_timeout": str(int(self._lock_timeout.total_seconds() * 1000)),
+            # Zero would be no timeout at all.
+            "lock_timeout": str(max(1, int(self._lock_timeout.total_seconds() * 1000))),
             # Compiling a statement costs more than these statements take.
             "jit": "off",
             # A commit that a crash takes back is made again by the next run.

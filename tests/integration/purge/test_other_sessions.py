@@ -50,6 +50,20 @@ def test_a_locked_row_is_gone_around_and_taken_next_time(request: pytest.Fixture
     assert (done["deleted"], done["stopped"]) == (2, "drained")
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_who_does_not_want_to_wait_does_not_wait_for_ever(request: pytest.FixtureRequest, kind: str) -> None:
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    create_django_celery_results(database)
+    fill(database, TASK_RESULT, [task_results(20, days=10)])
+    done: list[dict[str, Any]] = []
+    running = threading.Thread(target=lambda: done.append(purge(database, lock_timeout=0)))
+    with _holding(database, f"SELECT id FROM {TASK_RESULT} WHERE id = 7 FOR UPDATE"):
+        running.start()
+        running.join(20)
+        assert not running.is_alive()
+    assert (done[0]["deleted"], done[0]["stopped"]) == (19, "gate")
+
+
 @contextlib.contextmanager
 def _locking_the_table(database: Database) -> Iterator[None]:
     """Another session that holds the whole table, as a migration does."""
