@@ -100,7 +100,7 @@ def telling_what_was_done(progress: Progress, done: str) -> Iterator[None]:
     """Let an error that comes after the first batch say how many rows were *done* before it."""
     try:
         yield
-    except (ArchiveError, DatabaseError) as error:
+    except (ArchiveError, DatabaseError, UsageError) as error:  # a condition of the user's own may fail midway
         if not progress.changed:
             raise
         told = type(error)(f"{error} Before that, {progress.changed:,} rows were {done} and committed.")

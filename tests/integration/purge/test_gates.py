@@ -110,6 +110,14 @@ def test_a_condition_that_cannot_work_changes_nothing(
     assert purge(results, gates={"condition": "SELECT 1"})["deleted"] == ROWS
 
 
+def test_a_condition_that_fails_midway_says_what_was_done(results: Database) -> None:
+    condition = f"SELECT CASE WHEN count(*) > 30 THEN 1 END FROM {TASK_RESULT}"
+    with pytest.raises(UsageError, match=r"returned NULL.* Before that, \d+ rows were deleted and committed") as failed:
+        purge(results, gates={"condition": condition}, batch_size=5, pause=1.1)
+    assert failed.value.changed
+    assert 0 < results.count(TASK_RESULT) < ROWS
+
+
 def test_who_watches_sees_what_it_waits_for(results: Database) -> None:
     paces: list[Pace] = []
     purge(results, gates={"condition": "SELECT 0", "patience": "1s"}, watch=paces.append)
