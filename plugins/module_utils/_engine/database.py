@@ -203,7 +203,8 @@ class Database:
         try:
             with self.translated(), connection.begin():
                 connection.exec_driver_sql(start)
-                result = connection.exec_driver_sql(statement)
+                # Without parameters, so that a driver takes no % of it for a place of one.
+                result = connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
                 return [list(row) for row in result] if result.returns_rows else []
         finally:
             if self.kind == "sqlite" and not self._read_only:

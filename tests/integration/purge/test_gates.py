@@ -118,6 +118,11 @@ def test_a_condition_that_fails_midway_says_what_was_done(results: Database) -> 
     assert 0 < results.count(TASK_RESULT) < ROWS
 
 
+def test_what_a_condition_says_is_handed_to_the_server_as_it_is(results: Database) -> None:
+    condition = "SELECT count(*) = 0 FROM busy WHERE 'some :text %(here)s %s' LIKE '%some%' AND 17 % 10 = 7"
+    assert purge(results, gates={"condition": condition})["deleted"] == ROWS
+
+
 def test_who_watches_sees_what_it_waits_for(results: Database) -> None:
     paces: list[Pace] = []
     purge(results, gates={"condition": "SELECT 0", "patience": "1s"}, watch=paces.append)
