@@ -91,6 +91,12 @@ def first_met(conditions: Sequence[Any]) -> Any:
     return sa.case(*places, else_=none) if conditions else none
 
 
+def unmet(condition: Any) -> Any:
+    """Return the condition that a row does not meet *condition*."""
+    # NOT NULL would be NULL, and lose rows whose dates are missing.
+    return sa.case((condition, 1), else_=0) == 0
+
+
 def take_totals(database: Database, record: RecordTable, statuses: Statuses) -> Census:
     """Tell how many rows *record* has, without reading all of them where they are many.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .census import unmet
 from .database import Database
 from .libraries import sa
 from .records import RecordTable
@@ -47,7 +48,7 @@ class Rehearsal:
         ended = [condition for condition, _status, _spelling in self._endings]
         taken = [condition for condition, status, _spelling in self._endings if _takes(selection.rule, status)]
         return sa.or_(
-            sa.and_(selection.condition, *(_not(one) for one in ended)),
+            sa.and_(selection.condition, *(unmet(one) for one in ended)),
             sa.and_(sa.or_(sa.false(), *taken), selection.beside_status),
         )
 
@@ -63,8 +64,3 @@ def _takes(rule: PurgeRule, status: str) -> bool:
     """Whether *rule* deletes a row that was given *status* just now, and so is its task's newest."""
     fresh = rule.older_than is None and not rule.keep_last
     return fresh and (rule.any_status or status in rule.effective_statuses)
-
-
-def _not(condition: Any) -> Any:
-    # NOT NULL would be NULL, and lose rows whose dates are missing.
-    return sa.case((condition, 1), else_=0) == 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .batches import Change, Limits, Progress, Walker, telling_what_was_done
-from .census import Census, census_of, take_census
+from .census import Census, census_of, first_met, take_census, unmet
 from .clock import Clock
 from .database import Database
 from .failures import payloads
@@ -151,15 +151,14 @@ class _Zombies:
         conditions = [self.endable(selection) for selection in self.selections]
         before = take_census(self._database, self._record, self._statuses, conditions)
         counts = []
-        for selection, writable in zip(self.selections, before.matched):
-            unwritable = self._count_unwritable(selection)
+        for selection, writable, unwritable in zip(self.selections, before.matched, self._count_unwritable()):
             count = ZombieCount(selection.rule, self._record.name, self.end(selection.rule), writable + unwritable)
             count.unwritable = unwritable
             counts.append(count)
         shown: list[ZombieRow] = []
-        for selection, count in zip(self.selections, counts):
+        for place, count in enumerate(counts):
             if count.matched and len(shown) < _SHOWN_ROWS:
-                shown += self._show(selection, _SHOWN_ROWS - len(shown))
+                shown += self._show(place, _SHOWN_ROWS - len(shown))
         if check:
             after = self._predict(before, counts)
         else:
@@ -238,15 +237,22 @@ class _Zombies:
             (payload.condition, {**values, **payload.values}) for payload in payloads(record, self.end(rule), reason)
         ]
 
-    def _count_unwritable(self, selection: ZombieSelection) -> int:
-        if self._record.profile.result_format is None:
-            return 0
-        writable = sa.case((self._writable(selection.rule), 1), else_=0)
-        counted = sa.select(sa.func.count()).select_from(self._record.table)
-        return int(self._database.value(counted.where(selection.condition, writable == 0)))
+    def _count_unwritable(self) -> list[int]:
+        """Return for each rule how many of its rows cannot be written."""
+        counts = [0] * len(self.selections)
+        if not counts or self._record.profile.result_format is None:
+            return counts
+        found = [sa.and_(one.condition, unmet(self._writable(one.rule))) for one in self.selections]
+        which = sa.select(first_met(found).label("which")).select_from(self._record.table).where(sa.or_(*found))
+        counted = which.subquery()
+        grouped = sa.select(counted.c.which, sa.func.count()).group_by(counted.c.which)
+        for place, number in self._database.rows(grouped):
+            counts[place] = int(number)
+        return counts
 
-    def _show(self, selection: ZombieSelection, most: int) -> list[ZombieRow]:
+    def _show(self, place: int, most: int) -> list[ZombieRow]:
         record = self._record
+        *earlier, selection = self.selections[: place + 1]
         task = record.find("task_name")
         writable = self._writable(selection.rule)
         rows = self._database.rows(
@@ -257,7 +263,7 @@ class _Zombies:
                 selection.since.label("since"),
                 sa.case((writable, 1), else_=0).label("writable"),
             )
-            .where(selection.condition)
+            .where(selection.condition, *(unmet(one.condition) for one in earlier))
             .order_by(selection.since)
             .limit(most)
         )

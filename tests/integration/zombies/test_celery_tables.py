@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 from support.running import ModuleRun
 from support.servers import Database
-from support.tables import dump
+from support.tables import create_django_celery_results, dump, fill
+from support.tables.rows import task_results
 
 Options = dict[str, Any]
 RunModule = Callable[..., ModuleRun]
@@ -185,6 +186,32 @@ def test_a_row_in_an_encoding_that_cannot_be_written_is_counted_and_left(
     assert _row(database, options, ids.hanging) == before
     again = fork_module("zombie_fail", arguments)
     assert (again["matched"], again["changed"]) == (1, False)
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "do"])
+def test_a_row_counts_for_the_first_rule_that_selects_it(
+    make_database: Callable[..., Database], fork_module: RunModule, check: bool
+) -> None:
+    def started(database: Database) -> None:
+        create_django_celery_results(database)
+        foreign = {"content_type": "application/x-yaml"}
+        old = [task_results(3, "STARTED", days=3), task_results(2, "STARTED", days=3, **foreign)]
+        young = [task_results(4, "STARTED", days=0.5), task_results(1, "STARTED", days=0.5, **foreign)]
+        fill(database, RESULTS, [*old, *young])
+
+    database = make_database(started)
+    rules = [
+        {"name": "day", "statuses": ["STARTED"], "older_than": "24h"},
+        {"name": "hour", "statuses": ["STARTED"], "older_than": "1h"},
+    ]
+    found = fork_module("zombie_fail", {"database_url": database.url, "rules": rules}, check=check)
+    counts = [(one["name"], one["matched"], one["unwritable"]) for one in found["rules"]]
+    assert counts == [("day", 5, 2), ("hour", 5, 1)]
+    assert (found["matched"], found["ended"]) == (10, 0 if check else 7)
+    assert sorted((row["rule"], row["writable"]) for row in found["rows"]) == [
+        *[("day", False)] * 2, *[("day", True)] * 3, ("hour", False), *[("hour", True)] * 4,
+    ]  # fmt: skip
+    assert len({row["identity"] for row in found["rows"]}) == 10
 
 
 @pytest.mark.parametrize("results_version", ["2.5.1"], indirect=True)
