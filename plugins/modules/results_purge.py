@@ -329,7 +329,7 @@ before:
     estimates: [dead_rows]
     by_status: [{"status": "REVOKED", "count": 47}, {"status": "SUCCESS", "count": 996}]
 after:
-  description: The table afterwards; in check mode as it would be, at the same size.
+  description: The table afterwards; in check mode as it would be, at the same size, and where O(max_rows) ends it.
   returned: success
   type: dict
   sample:
@@ -344,6 +344,7 @@ stopped:
   description:
     - Why it ended. V(drained) says that no matching row remains, nor one that follows.
     - V(time_budget), V(max_rows) and V(stop_file) say which limit was met, V(gate) that something outside held it back.
+    - In check mode, V(max_rows) where that would end it, else V(drained).
   returned: success
   type: str
   sample: drained

@@ -38,9 +38,9 @@ class Census:
     def all_matched(self) -> int:
         return sum(self.matched)
 
-    def without_matched(self) -> Census:
-        """Return the census as it will be when the matching rows are gone, at the same size."""
-        left = {status: count - self.matched_by_status.get(status, 0) for status, count in self.by_status.items()}
+    def without(self, going: dict[str, int]) -> Census:
+        """Return the census as it will be when *going*, by status, are gone, at the same size."""
+        left = {status: count - going.get(status, 0) for status, count in self.by_status.items()}
         return census_of({status: count for status, count in left.items() if count}, self.size)
 
 

@@ -62,7 +62,7 @@ class Cleaning:
     @property
     def ended_early(self) -> bool:
         """Whether rows that match were left for the next run."""
-        return self.purge is not None and self.purge.progress.ended_early
+        return not self.check and self.purge is not None and self.purge.progress.ended_early
 
 
 def clean(

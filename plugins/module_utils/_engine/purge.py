@@ -153,7 +153,7 @@ class _Purge:
         with telling_what_was_done(self._progress, "deleted"):
             if check:
                 related = self._children.plan(sa.or_(*self._conditions))
-                after, left = before.without_matched(), before.all_matched
+                after, left = before.without(self._foretell(before)), before.all_matched
             else:
                 with self._deletion:
                     self._delete(counts)
@@ -211,6 +211,20 @@ class _Purge:
 
     def _totals(self) -> Census:
         return take_totals(self._database, self._record, self._statuses)
+
+    def _foretell(self, before: Census) -> dict[str, int]:
+        """Return how many records of each status a run would delete."""
+        most = self._limits.max_rows
+        beside = [one.count().matched for one in self._orphans + self._followers] if most is not None else []
+        if most is None or before.all_matched + sum(beside) <= most:
+            return before.matched_by_status
+        self._progress.stop("max_rows", f"it would end after {most:,} rows")
+        # The counters of chords go before the records, what follows these goes behind.
+        left = most - sum(beside[: len(self._orphans)])
+        # Loaded only where it is needed: most runs have no such limit.
+        from .foretelling import first_by_status
+
+        return first_by_status(self._database, self._record, self._statuses, self._selections, self._rehearsal, left)
 
     def _after(self, before: Census, by_status: bool, remaining: int, deleted: int) -> Census:
         if not deleted:

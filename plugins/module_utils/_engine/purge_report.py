@@ -25,9 +25,10 @@ _STRATEGIES = {
 
 def purge_report(result: PurgeResult) -> Lines:
     check = result.check
-    count = result.matched if check else result.deleted
+    part = f"{result.going:,} of " if check and result.going < result.matched else ""
     lines = [
-        f"{result.table}: {'would delete' if check else 'deleted'} {record_words(count)} "
+        f"{result.table}: {'would delete' if check else 'deleted'} "
+        f"{part}{record_words(result.matched if check else result.deleted)} "
         f"({census_total(result.before)} → {census_total(result.after)})"
     ]
     for one in result.rules:
@@ -48,6 +49,8 @@ def purge_report(result: PurgeResult) -> Lines:
     elif result.strategy != "batches":
         lines.append(f"  By {_STRATEGIES[result.strategy]}")
     if check:
+        if result.progress.ended_early:
+            lines.append(f"  Would stop early ({result.progress.stopped}): {result.progress.reason}")
         return lines
     for gate, held in result.progress.pauses.items():
         lines.append(f"  Paused for {held:.0f} s by the gate {gate}")

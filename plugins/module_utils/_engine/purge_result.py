@@ -65,6 +65,11 @@ class PurgeResult(NamedTuple):
         return sum(one.deleted for one in self.rules)
 
     @property
+    def going(self) -> int:
+        """How many of them go; in check mode, where a limit may end the run before, how many would."""
+        return self.before.total - self.after.total if self.check else self.deleted
+
+    @property
     def changed(self) -> bool:
         """Whether anything was deleted or dropped, or in check mode would be deleted."""
         related = sum(one.matched if self.check else one.deleted for one in self.related)

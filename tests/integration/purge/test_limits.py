@@ -12,8 +12,8 @@ import pytest
 from support.engine import by_rule, purge
 from support.running import ModuleRun
 from support.servers import Database
-from support.tables import create_processing_tasks, fill
-from support.tables.rows import processing_rows
+from support.tables import create_django_celery_results, create_processing_tasks, fill
+from support.tables.rows import GROUP_RESULT, TASK_RESULT, group_results, processing_rows, task_results
 from support.waiting import time_passes
 
 CleanupError = pytest.importorskip(
@@ -52,6 +52,31 @@ def test_max_rows_is_not_passed(tasks: Database, most: int) -> None:
     first = min(most, 300)
     assert by_rule(done) == {"old": (300, first), "failure": (50, most - first)}
     assert f"{350 - most:,} record" in done["report"][3]
+
+
+@pytest.mark.parametrize("most", [1, 50, 300, 349])
+def test_check_mode_foretells_where_max_rows_ends_it(tasks: Database, most: int) -> None:
+    plan = purge(tasks, RULES, profile=PROFILE, max_rows=most, check=True)
+    assert (plan["matched"], plan["deleted"], plan["remaining"], plan["stopped"]) == (350, 0, 350, "max_rows")
+    assert plan["report"][0] == f"processing_tasks: would delete {most} of 350 records (500 → {500 - most})"
+    assert f"it would end after {most} rows" in plan["report"][-1]
+    done = purge(tasks, RULES, profile=PROFILE, max_rows=most)
+    assert plan["after"]["by_status"] == done["after"]["by_status"]
+
+
+def test_what_goes_beside_the_records_counts_for_max_rows_in_check_mode(make_database: Callable[..., Database]) -> None:
+    def results(database: Database) -> None:
+        create_django_celery_results(database)
+        fill(database, TASK_RESULT, [task_results(10, "REVOKED", days=1), task_results(20), task_results(5, "FAILURE")])
+        fill(database, GROUP_RESULT, [group_results(6)])
+
+    database = make_database(results)
+    assert purge(database, max_rows=41, check=True)["stopped"] == "drained"
+    # What follows the records comes last.
+    assert purge(database, max_rows=38, check=True)["after"]["total"] == 0
+    plan, done = (purge(database, max_rows=30, check=check) for check in (True, False))
+    assert plan["after"]["by_status"] == done["after"]["by_status"] == [{"status": "REVOKED", "count": 5}]
+    assert (plan["stopped"], done["stopped"]) == ("max_rows", "max_rows")
 
 
 def test_the_next_run_goes_on(tasks: Database) -> None:
