@@ -13,6 +13,7 @@ from .deletion import Deletion
 from .libraries import sa
 from .purge_result import RelatedCount
 from .records import RecordTable, reflect
+from .sizes import table_size
 
 
 class ChildTables:
@@ -38,6 +39,10 @@ class ChildTables:
             RelatedCount(table.fullname, int(self._database.value(statement)))
             for (table, _column), statement in zip(self.tables, counted)
         ]
+
+    @property
+    def table_bytes(self) -> int:
+        return sum(table_size(self._database, table).table_bytes for table, _column in self.tables)
 
     @property
     def deleted(self) -> list[RelatedCount]:

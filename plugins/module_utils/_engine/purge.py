@@ -315,8 +315,10 @@ class _Purge:
             )
 
     def _refuse_too_little_space(self, before: Census, counted: bool) -> None:
-        size = before.size.table_bytes
-        if self._place is None or self._place.lacks_space(size) is None:
+        if self._place is None:
+            return
+        size = before.size.table_bytes + self._children.table_bytes
+        if self._place.lacks_space(size) is None:
             return
         # Not for the whole table; counting tells how much of it goes.
         census = before if counted else self._count()

@@ -17,7 +17,7 @@ import pytest
 from support.engine import purge
 from support.running import ModuleRun
 from support.servers import Database
-from support.tables import create_processing_tasks, create_task_logs, dump, fill
+from support.tables import Rows, create_processing_tasks, create_task_logs, dump, fill
 from support.tables.rows import processing_rows, task_log_rows
 
 MakeDatabase = Callable[..., Database]
@@ -77,6 +77,23 @@ def test_a_disk_that_is_too_small(database: Database, tmp_path: Path, monkeypatc
         ):
             purge(database, **TASKS, archive={"path": str(tmp_path)}, check=check, by_status=False)
     assert (dump(database), os.listdir(tmp_path)) == (before, [])
+
+
+@pytest.mark.parametrize("database_server", ["postgresql", "sqlite"], indirect=True)
+def test_a_disk_that_is_too_small_for_the_children(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def logs(database: Database) -> None:
+        create_task_logs(database)
+        fill(database, "task_logs", [task_log_rows(10)])
+        fill(database, "task_results", [Rows(9_000, {"task_id": 1, "status": "SUCCESS", "result": "x" * 1_000})])
+
+    database = make_database(logs)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(1 << 30, 1 << 29, 2 << 20))
+    with pytest.raises(Exception, match=r"may need [\d,]+ bytes, but only 2,097,152 are free"):
+        purge(database, profile="task_logs", archive={"path": str(tmp_path)})
+    assert (database.count("task_results"), os.listdir(tmp_path)) == (9_000, [])
 
 
 def test_rows_that_would_go_unseen_are_refused(make_database: MakeDatabase, tmp_path: Path) -> None:
