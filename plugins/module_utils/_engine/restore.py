@@ -94,11 +94,12 @@ def restore(database: Database, path: Path, wanted: Wanted, *, check: bool = Fal
             target.see_that_it_fits(table, one)
     result = RestoreResult([str(one) for one, _manifest in archives], check)
     progress = Progress()
+    restores = [_Restore(database, one, manifest, targets, wanted, result, progress) for one, manifest in archives]
     with ExitStack() as held, telling_what_was_done(progress, "restored"):
         for name in sorted({manifest.table for _one, manifest in archives} if not check else ()):
             held.enter_context(table_lock(database, name))
-        for one, manifest in archives:
-            _Restore(database, one, manifest, targets, wanted, result, progress).run()
+        for restoring in restores:
+            restoring.run()
         if not check:
             for target in targets.values():
                 target.advance_sequence()

@@ -223,6 +223,22 @@ def test_selections_that_select_nothing(database: Database, fork_module: RunModu
     assert (none["changed"], none["restored"], none["report"]) == (False, 0, ["No archived record is selected"])
 
 
+def test_a_selection_that_one_archive_of_a_folder_does_not_know(
+    make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path
+) -> None:
+    def both(database: Database) -> None:
+        _tasks(database)
+        create_task_logs(database)
+        fill(database, "task_logs", [task_log_rows(10)])
+
+    database = make_database(both)
+    _archive(database, tmp_path)
+    task_id = database.scalar("SELECT min(task_id) FROM task_logs")
+    purge(database, profile="task_logs", archive={"path": str(tmp_path)})
+    # The newest archive, which is the first, has what is asked for.
+    assert "processing_tasks have no task_id" in _refused(fork_module, database, tmp_path, task_ids=[task_id])
+
+
 @pytest.mark.parametrize("database_server", ["postgresql", "mariadb"], indirect=True)
 def test_without_rights_nothing_is_changed(make_database: MakeDatabase, fork_module: RunModule, tmp_path: Path) -> None:
     def logs(database: Database) -> None:
