@@ -29,6 +29,8 @@ def settle_earlier(database: Database, folder: Path, ours: Manifest) -> None:
             continue  # not ours to judge
         if manifest.complete or (manifest.database, manifest.table) != (ours.database, ours.table):
             continue
+        if not path.with_name(manifest.file).exists():
+            continue  # somebody has taken it away, and with it what there was to settle
         try:
             file = ArchiveFile(path, manifest, new=False)
         except BlockingIOError:

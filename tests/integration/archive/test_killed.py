@@ -73,6 +73,16 @@ def test_restored_at_once_after_a_kill(make_database: MakeDatabase, fork_module:
     assert dump(database) == before
 
 
+@pytest.mark.parametrize("database_server", ["sqlite"], indirect=True)
+def test_an_unfinished_archive_that_was_taken_away_holds_nobody_up(make_database: MakeDatabase, tmp_path: Path) -> None:
+    database = make_database(make_logs)
+    assert _start(database, tmp_path, moment="before the commit", batch=3).wait() == -signal.SIGKILL
+    (data,) = tmp_path.glob("*.jsonl.*")
+    data.unlink()
+    done = purge(database, profile="task_logs", archive={"path": str(tmp_path)})
+    assert (done["stopped"], database.count("task_logs")) == ("drained", 0)
+
+
 def _reuse(database: Database, gone: Held) -> None:
     """Give a new record children with the numbers of those that have gone, as SQLite does."""
     fill(database, "task_logs", [task_log_rows(1, days=0)])
