@@ -121,7 +121,9 @@ def clean(
                 archive=_archive_place(policy),
                 watch=watch,
             )
-        if "vacuum" in steps and table.vacuum.mode != NO_VACUUM:
+        # A table that is to be rewritten will have no space to give back.
+        rewritten = check and done.purge is not None and done.purge.strategy != "batches"
+        if "vacuum" in steps and table.vacuum.mode != NO_VACUUM and not rewritten:
             if done.changed and not check:
                 settle(database)
             done.reclaimed = reclaim(
@@ -131,7 +133,7 @@ def clean(
                 min_dead_percent=table.vacuum.min_dead_percent,
                 confirm=table.vacuum.confirm,
                 check=check,
-                expected_dead_rows=done.purge.matched if done.purge else 0,
+                expected_dead_rows=done.purge.going if done.purge else 0,
             )
         if steps and not check:
             done.after = statistics()

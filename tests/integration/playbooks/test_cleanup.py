@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 import sqlalchemy as sa
+from support.command import run_command, write_policy
 from support.running import PlaybookRun
 from support.servers import Database
 from support.servers.processes import free_port
@@ -29,6 +30,7 @@ from support.tables import (
     dump,
     fill,
 )
+from support.tables.rows import task_results
 
 RunPlaybook = Callable[..., PlaybookRun]
 
@@ -209,6 +211,29 @@ def test_high_frequency_tasks_limits_and_a_choice_of_hosts(fleet: Fleet, run_pla
     assert fleet.databases["clip"].count("processing_tasks") == 0
     assert _matched(run, "zombie_fail", "clip") == [5]
     assert all("steps" not in result for result in run.results("results_vacuum", "clip"))
+
+
+def test_check_foretells_what_is_vacuumed_after_a_rewrite(
+    postgresql: Any, run_playbook: RunPlaybook, tmp_path: Path
+) -> None:
+    def most_are_old(database: Database) -> None:
+        create_django_celery_results(database)
+        fill(database, RESULTS, [task_results(52_000, days=10), task_results(4_000, days=1)])
+        database.execute(f"DELETE FROM {RESULTS} WHERE id % 5 = 0 AND id <= 6000")
+
+    fleet = Fleet(tmp_path, {"shop": postgresql.filled_database(most_are_old, most_are_old)[0]})
+    fleet.databases["shop"].execute(f"ANALYZE {RESULTS}")
+    playbook = fleet.playbook()
+    for limits in ({"exclusive_lock": "30s", "max_rows": 1_000}, {"exclusive_lock": "30s"}):
+        fleet.own["shop"] = {"cleanup_limits": limits}
+        fleet.playbook()
+        policy = {"database_url": fleet.databases["shop"].url, "limits": limits}
+        rehearsed = run_command("run", "--dry-run", "--policy", write_policy(tmp_path / "policy.json", policy))
+        assert (rehearsed.exit_code, "would run" in rehearsed.out) == (0, False)
+        plan = run_playbook(playbook, fleet.inventory, check=True)
+        done = run_playbook(playbook, fleet.inventory)
+        assert _changed(plan) == _changed(done) == {"shop": 1}, limits
+    fleet.databases["shop"].drop()
 
 
 def test_missing_indexes_are_made_where_that_is_asked_for(fleet: Fleet, run_playbook: RunPlaybook) -> None:
