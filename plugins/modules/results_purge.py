@@ -454,8 +454,8 @@ def work(module: Module, database: Database) -> dict[str, Any]:
             by_status=bool(module._diff),
             referenced=module.params["referenced"],
             exclusive_lock=parse_duration(exclusive_lock, "exclusive_lock") if exclusive_lock else None,
-            archive=_archive_place(module),
             auto=module.params["strategy"] == "auto",
+            archive=_archive_place(module),
             watch=watch,
             containers=_containers(module),
         )

@@ -52,6 +52,12 @@ options:
       - In check mode nothing has deleted them, so they are counted as dead. Otherwise this has no effect.
     type: int
     default: 0
+  expected_ended_rows:
+    description:
+      - How many rows M(fleetops.celery.zombie_fail) ends just before this.
+      - PostgreSQL writes a row anew and leaves the old one dead. In check mode nothing has done so, so they are counted. Otherwise this has no effect.
+    type: int
+    default: 0
   confirm:
     description: The table's name, to confirm O(mode=full).
     type: str
@@ -215,6 +221,7 @@ def work(module: AnsibleModule, database: Database) -> dict[str, Any]:
         confirm=params["confirm"],
         check=module.check_mode,
         expected_dead_rows=params["expected_dead_rows"],
+        expected_ended_rows=params["expected_ended_rows"],
     )
     return {
         **reclaim_document(result),
@@ -229,6 +236,7 @@ def main() -> None:
             "mode": {"type": "str", "default": "auto", "choices": list(MODES)},
             "min_dead_percent": {"type": "float", "default": 10.0},
             "expected_dead_rows": {"type": "int", "default": 0},
+            "expected_ended_rows": {"type": "int", "default": 0},
             "confirm": {"type": "str"},
             "lock_timeout": {"type": "str"},
         },

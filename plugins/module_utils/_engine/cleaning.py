@@ -134,6 +134,7 @@ def clean(
                 confirm=table.vacuum.confirm,
                 check=check,
                 expected_dead_rows=done.purge.going if done.purge else 0,
+                expected_ended_rows=sum(one.matched - one.unwritable for one in done.zombies[:1]),
             )
         if steps and not check:
             done.after = statistics()

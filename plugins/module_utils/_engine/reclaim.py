@@ -65,6 +65,7 @@ def reclaim(
     confirm: str | None = None,
     check: bool = False,
     expected_dead_rows: int = 0,
+    expected_ended_rows: int = 0,
 ) -> ReclaimResult:
     """Vacuum, analyze or rebuild *record*'s table or its indexes where there is something to gain.
 
@@ -76,6 +77,7 @@ def reclaim(
     :param confirm: the table's name, which ``full`` needs
     :param expected_dead_rows: rows that a purge just before would have left dead; in check mode
         they count as dead
+    :param expected_ended_rows: rows that ended zombies would have been, of which PostgreSQL keeps the dead ones
     """
     if mode == "full" and confirm != record.name:
         raise UsageError(
@@ -85,7 +87,7 @@ def reclaim(
     if not 0 <= min_dead_percent <= 100:
         raise UsageError("min_dead_percent must lie between 0 and 100.")
     before = table_size(database, record.table)
-    request = Request(mode, min_dead_percent, expected_dead_rows if check else 0)
+    request = Request(mode, min_dead_percent, expected_dead_rows if check else 0, expected_ended_rows if check else 0)
     plan = _PLANNERS[database.kind](database, record, request, before)
     _mind_the_disk(database, record, mode, plan)
     after, done, left_out = before, [step.words for step in plan.steps], plan.left_out
@@ -94,7 +96,8 @@ def reclaim(
         done, left_out = _run(plan)
         after = table_size(database, record.table)
     holders = []
-    if database.kind == "postgresql" and mode in _REMOVING and plan.steps and (request.expected or after.dead_rows):
+    dead = request.expected + request.ended + (after.dead_rows or 0)
+    if database.kind == "postgresql" and mode in _REMOVING and plan.steps and dead:
         holders = snapshot_holders(database)
     return ReclaimResult(record.name, mode, before, after, done, left_out, check, plan.notes, plan.indexes, holders)
 

@@ -21,11 +21,15 @@ _STALE = 0.1  # share of rows by which statistics may be off before they are gat
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for. ``expected`` rows will be dead before the steps come to be done."""
+    """What the user asks for.
+
+    Before the steps come to be done, ``expected`` rows will be deleted, and ``ended`` ones written anew.
+    """
 
     mode: str
     least: float
     expected: int
+    ended: int
 
 
 @dataclass(frozen=True)

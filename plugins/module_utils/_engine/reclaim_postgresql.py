@@ -60,7 +60,7 @@ def _vacuum(database: Database, record: RecordTable, request: Request, size: Siz
 
 def _analyze(database: Database, record: RecordTable, request: Request, _size: Size) -> Plan:
     changed = database.value(sa.select(sa.func.pg_stat_get_mod_since_analyze(regclass(database, record.table))))
-    if not changed and not request.expected:
+    if not changed and not request.expected and not request.ended:
         return Plan(left_out="no row has changed since the last ANALYZE")
     return Plan([Step("ANALYZE", lambda: execute(database, record.table, "ANALYZE %(fullname)s"))])
 
@@ -86,7 +86,7 @@ def _reindex(database: Database, record: RecordTable, request: Request, size: Si
             f"{database.name} is older than PostgreSQL 12, which cannot rebuild an index without a lock. "
             "Use another mode."
         )
-    spaces = index_space(database, record.table, size.dead_rows or 0, request.expected)
+    spaces = index_space(database, record.table, (size.dead_rows or 0) + request.ended, request.expected)
     bloated = [index for index in spaces if index.bloated(request.least)]
     found = Plan(indexes=spaces)
     unfinished = unfinished_indexes(database, record.table)
@@ -113,7 +113,7 @@ def _reindex(database: Database, record: RecordTable, request: Request, size: Si
 def _dead(database: Database, record: RecordTable, request: Request, size: Size) -> tuple[int, float]:
     """Return how many rows are dead, or will be, and what percentage of all that is."""
     live = int(database.value(sa.select(sa.func.pg_stat_get_live_tuples(regclass(database, record.table)))) or 0)
-    dead = (size.dead_rows or 0) + request.expected
+    dead = (size.dead_rows or 0) + request.expected + request.ended
     return dead, 100 * dead / max(dead + live - request.expected, 1)
 
 

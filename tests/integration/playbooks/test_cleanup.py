@@ -236,6 +236,31 @@ def test_check_foretells_what_is_vacuumed_after_a_rewrite(
     fleet.databases["shop"].drop()
 
 
+def test_check_foretells_what_is_vacuumed_after_zombies_have_ended(
+    postgresql: Any, run_playbook: RunPlaybook, tmp_path: Path
+) -> None:
+    def abandoned(database: Database) -> None:
+        create_reading_sessions(database)
+        session = {"user_id": "u", "book_id": "b", "duration_minutes": 0, "start_position": 3, "started_at": Ago(DAY)}
+        open_or_not = {False: 60, True: 40}
+        rows = [
+            Rows(count, {**session, "id": UniqueText(), "is_active": active}) for active, count in open_or_not.items()
+        ]
+        fill(database, "reading_sessions", rows)
+
+    fleet = Fleet(tmp_path, {"reader": postgresql.filled_database(abandoned, abandoned)[0]})
+    fleet.databases["reader"].execute("ANALYZE reading_sessions")
+    playbook = fleet.playbook()
+    policy = write_policy(tmp_path / "policy.json", {"database_url": fleet.databases["reader"].url})
+    assert "would run VACUUM" in run_command("run", "--dry-run", "--policy", policy).out
+    plan = run_playbook(playbook, fleet.inventory, check=True)
+    done = run_playbook(playbook, fleet.inventory)
+    assert _changed(plan) == _changed(done) == {"reader": 2}
+    assert any("would run VACUUM" in line for line in _report(plan, "reader"))
+    assert "nothing to reclaim" in run_command("run", "--dry-run", "--policy", policy).out
+    fleet.databases["reader"].drop()
+
+
 def test_missing_indexes_are_made_where_that_is_asked_for(fleet: Fleet, run_playbook: RunPlaybook) -> None:
     fleet.own["clip"] = {"cleanup_indexes": True}
     playbook = fleet.playbook()
