@@ -53,8 +53,16 @@ def delete_into(database: Database, connection: Any, table: Any, condition: Any,
     found = connection.execute(sa.select(*columns, *key).where(condition).with_for_update()).fetchall()
     count = _hand_on(database, table, (row[: len(columns)] for row in found), receive)
     keys = [row[len(columns) :] for row in found]
+    deleted = 0
     for start in range(0, count, _ROWS_BY_KEY):
-        connection.execute(sa.delete(table).where(matching(key, keys[start : start + _ROWS_BY_KEY])))
+        statement = sa.delete(table).where(matching(key, keys[start : start + _ROWS_BY_KEY]))
+        deleted += int(connection.execute(statement).rowcount)
+    if deleted != count:
+        # Without a primary key, by values that a driver or the server does not compare as it reads them.
+        raise ArchiveError(
+            f"Of {count:,} rows of {table.fullname} that were archived only {deleted:,} could be found again by their "
+            "values. Add a primary key, or leave the archive out. This batch was neither archived nor deleted."
+        )
     return count
 
 

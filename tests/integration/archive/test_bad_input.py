@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.fleetops.celery.plugins.module_utils._engine import archive_rows
 from support.engine import purge
 from support.running import ModuleRun
 from support.servers import Database
@@ -94,6 +95,23 @@ def test_a_disk_that_is_too_small_for_the_children(
     with pytest.raises(Exception, match=r"may need [\d,]+ bytes, but only 2,097,152 are free"):
         purge(database, profile="task_logs", archive={"path": str(tmp_path)})
     assert (database.count("task_results"), os.listdir(tmp_path)) == (9_000, [])
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
+def test_rows_that_are_not_found_again_are_not_archived(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    # As SQLAlchemy 1.4 does it, and any with MySQL: nothing returns what it deletes.
+    monkeypatch.setattr(archive_rows, "_returns_deleted", lambda _connection: False)
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    database.execute(
+        "CREATE TABLE celery_taskmeta (task_id TEXT, status TEXT, date_done DATETIME NOT NULL, share FLOAT)"
+    )
+    database.execute("INSERT INTO celery_taskmeta VALUES ('a', 'SUCCESS', '2020-01-01 00:00:00', 0.1)")
+    with pytest.raises(Exception, match="Add a primary key, or leave the archive out"):
+        purge(database, profile="celery_database", archive={"path": str(tmp_path)})
+    assert database.count("celery_taskmeta") == 1
+    assert [json.loads(path.read_text())["rows"] for path in tmp_path.glob("*.json")] == [0]
 
 
 def test_rows_that_would_go_unseen_are_refused(make_database: MakeDatabase, tmp_path: Path) -> None:
