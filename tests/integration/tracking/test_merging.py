@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -149,14 +151,45 @@ def test_two_writers_of_the_same_tasks_do_not_block_each_other(database: Databas
     assert database.count("task_metadata") == 300
 
 
-def test_a_row_that_the_database_refuses_keeps_none_of_the_others(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+_BEFORE_ALL_TIME = "0001-01-01T00:00:00+23:00"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        # The column takes no NULL.
+        (records.STARTED, _AT, "bad", None, 0, *_DESCRIBED),
+        # As a publisher in another language may send it.
+        (records.STARTED, _AT, "bad", "shop.add", None, *_DESCRIBED),
+        (records.STARTED, _AT, "bad", "shop.add", 0, *_DESCRIBED[:5], _BEFORE_ALL_TIME, *_DESCRIBED[6:]),
+    ],
+    ids=["no name", "no attempt", "no time"],
+)
+def test_a_record_that_cannot_be_written_keeps_none_of_the_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bad: Record
 ) -> None:
     monkeypatch.setenv("CELERY_TRACKING_DATABASE_URL", driver_url(database))
     buffer = recorder_module("buffer").Buffer(1_000, 1_000_000)
-    # A name that is none: the column takes no NULL.
-    bad = (records.STARTED, _AT, "bad", None, 0, *_DESCRIBED)
     buffer.put([records.pack(one) for one in (started(1, 0, "one"), bad, started(2, 0, "two"))])
     buffer.close()
-    recorder_module("writer").Writer(buffer, None).run()
-    assert database.execute("SELECT task_id FROM task_logs ORDER BY task_id") == [("one",), ("two",)]
+    writer = threading.Thread(target=recorder_module("writer").Writer(buffer, None).run, daemon=True)
+    writer.start()
+    writer.join(30)
+    buffer.give_up()  # or it would go on for ever
+    written = {row[0] for row in database.execute("SELECT task_id FROM task_logs")}
+    assert {"one", "two"} <= written
+    # Where a database knows that time, that is as good.
+    assert "bad" in written or "A record of a tracked task is left out" in caplog.text
+
+
+def test_tasks_may_have_numbers_for_ids(database: Database, write: Write) -> None:
+    life = [published(0), started(1), finished(2, "SUCCESS")]
+    write(*((*one[:2], 7, *one[3:]) for one in life), started(3, 0, "seven"))
+    assert _task(database, "7")[0] == "SUCCESS"
+    assert database.count("task_results") == 1
+
+
+def test_what_never_expires_is_recorded(database: Database, write: Write) -> None:
+    never = datetime.max.replace(tzinfo=timezone.utc).isoformat()
+    write((*started(0)[:11], never, *_DESCRIBED[7:]))
+    assert str(database.execute("SELECT expires_at FROM task_metadata")[0][0])[:19] == "9999-12-31 23:59:59"

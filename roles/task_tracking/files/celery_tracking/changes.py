@@ -27,6 +27,8 @@ _LAST_ATTEMPT = 1 << 20  # of a failure that came without its attempt's number
 _MOST_NAME = 255
 _MOST_QUEUE = 100
 _MOST_STATUS = 50
+#: The last second that Python and the databases know: what never expires may do so at the end of time.
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc).timestamp()
 
 
 class Changes:
@@ -43,8 +45,10 @@ class Changes:
         self.failures: set[str] = set()
 
     def add(self, record: Record) -> None:
-        kind: Any = record[0]
-        _COLLECT[kind](self, *record[1:])
+        kind: Any
+        kind, at, subject, *rest = record
+        # An application may number its tasks.
+        _COLLECT[kind](self, at, str(subject), *rest)
 
     def _task(self, task_id: str, name: str, at: Any, order: int, status: str, retries: int | None) -> Row:
         """The task's row, in which the later of two states wins."""
@@ -209,4 +213,4 @@ def _moment(text: Any) -> float | None:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    return min((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp(), _LAST)

@@ -25,6 +25,8 @@ _DROPPED = "%d records of tracked tasks were dropped, for there was no room or t
 _GATHER = 0.5  # seconds: what comes together in one batch costs less
 _LONGEST_PAUSE = 5.0
 _PAUSE = 0.5
+#: What is wrong with a record, and would be again; all else says that the database is away.
+_REFUSALS = (sa.exc.DataError, sa.exc.IntegrityError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 class Writer:
@@ -92,11 +94,11 @@ class Writer:
 
     def _write(self, store: Store, records: list[Record]) -> None:
         changes = Changes(self._worker)
-        for record in records:
-            changes.add(record)
         try:
+            for record in records:
+                changes.add(record)
             store.write(changes)
-        except (sa.exc.DataError, sa.exc.IntegrityError) as error:
+        except _REFUSALS as error:
             # One of them is what the database refuses; the others are written without it.
             if len(records) == 1:
                 self._dropped += 1
