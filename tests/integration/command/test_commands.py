@@ -236,6 +236,9 @@ def test_several_tables_and_one_of_them(make_database: Callable[..., Database]) 
     one = run_command("purge", "--days", "7", "--profile", "processing_tasks", "--json", database=database).document
     assert [table["table"] for table in one["tables"]] == ["processing_tasks"]
     assert database.count(TASK_RESULT) == 131
+    # Its name is as good as its profile's.
+    one = run_command("stats", "--table", "processing_tasks", "--json", database=database).document
+    assert [table["before"]["profile"] for table in one["tables"]] == ["processing_tasks"]
 
 
 def test_it_goes_on_with_the_next_table_where_one_fails(clip: Database, tmp_path: Path) -> None:

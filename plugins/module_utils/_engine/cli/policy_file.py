@@ -14,7 +14,7 @@ from ..drivers import parse_url
 from ..errors import UsageError
 from ..policy import Policy, parse_policy
 from ..policy_file import read_document, read_private
-from ..profiles import DEFAULT_PROFILE
+from ..profiles import DEFAULT_PROFILE, PROFILES
 
 VARIABLE = "CELERY_DATABASE_URL"
 _PLACES = ("database_url", "compose")
@@ -41,9 +41,15 @@ def read_policy(arguments: argparse.Namespace) -> Policy:
     if (arguments.profile or arguments.table) and not document.get("tables"):
         document = {
             **document,
-            "tables": [{"profile": arguments.profile or DEFAULT_PROFILE, "table": arguments.table}],
+            "tables": [{"profile": arguments.profile or _profile_of(arguments.table), "table": arguments.table}],
         }
     return parse_policy(document)
+
+
+def _profile_of(table: str) -> str:
+    """Return the profile whose own table that is, in whatever schema; else the usual one."""
+    name = table.rpartition(".")[2]
+    return next((profile.name for profile in PROFILES.values() if profile.table == name), DEFAULT_PROFILE)
 
 
 def _place(arguments: argparse.Namespace) -> dict[str, Any]:
