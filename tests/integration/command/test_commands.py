@@ -176,6 +176,15 @@ def test_run_with_the_timeouts_and_retentions_of_the_second_document(
     assert not run_command("run", *options, "--json", database=clip).document["tables"][0]["purge"]["changed"]
 
 
+@pytest.mark.parametrize("option", ["running-timeout", "pending-timeout", "failure-retention", "success-retention"])
+def test_no_age_is_longer_than_a_century(clip: Database, option: str) -> None:
+    for age in ("1000000", "99999999999"):
+        done = run_command("run", f"--{option}", age, database=clip)
+        assert done.exit_code == 2
+        assert f"--{option}: '{age}" in done.err
+        assert "is longer than a hundred years." in done.err
+
+
 def test_only_statistics_of_a_run(clip: Database) -> None:
     before = dump(clip)
     done = run_command("run", "--stats-only", database=clip)

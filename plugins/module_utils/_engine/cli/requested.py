@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from ..database import Database
+from ..durations import parse_duration
 from ..errors import UsageError
 from ..policy import NO_VACUUM, Policy, TablePolicy, Vacuum
 from ..rules import PurgeRule, ZombieRule, parse_purge_rules
@@ -51,11 +51,11 @@ def _changed(table: TablePolicy, arguments: argparse.Namespace, rules: tuple[Pur
     for status in ("failure", "success"):
         days = _value(arguments, f"{status}_retention")
         if days is not None:
-            table = replace(table, purge_rules=_kept_for(table, status.upper(), timedelta(days=days)))
+            table = replace(table, purge_rules=_kept_for(table, status, f"{days}d"))
     for since, option in (("started", "running_timeout"), ("created", "pending_timeout")):
         hours = _value(arguments, option)
         if hours is not None:
-            table = replace(table, zombie_rules=_dead_after(table, since, option, timedelta(hours=hours)))
+            table = replace(table, zombie_rules=_dead_after(table, since, option, f"{hours}h"))
     if rules:
         table = replace(table, purge_rules=rules)
     if arguments.command == "purge" and arguments.all:
@@ -87,26 +87,27 @@ def _selection(arguments: argparse.Namespace, policy: Policy) -> tuple[PurgeRule
     return parse_purge_rules(documents) if documents else ()
 
 
-def _kept_for(table: TablePolicy, status: str, age: timedelta) -> tuple[PurgeRule, ...]:
+def _kept_for(table: TablePolicy, status: str, age: str) -> tuple[PurgeRule, ...]:
+    option, statuses = f"--{status}-retention", (status.upper(),)
     rules: Sequence[PurgeRule] = table.effective_purge_rules
-    if not any(rule.statuses == (status,) and rule.older_than for rule in rules):
+    if not any(rule.statuses == statuses and rule.older_than for rule in rules):
         raise UsageError(
-            f"--{status.lower()}-retention: {table.profile.table} has no rule for {status} alone. "
-            "Write the rules into a policy."
+            f"{option}: {table.profile.table} has no rule for {status.upper()} alone. Write the rules into a policy."
         )
+    older_than = parse_duration(age, option)
     return tuple(
-        rule._replace(older_than=age) if rule.statuses == (status,) and rule.older_than else rule for rule in rules
+        rule._replace(older_than=older_than) if rule.statuses == statuses and rule.older_than else rule
+        for rule in rules
     )
 
 
-def _dead_after(table: TablePolicy, since: str, option: str, age: timedelta) -> tuple[ZombieRule, ...]:
+def _dead_after(table: TablePolicy, since: str, name: str, age: str) -> tuple[ZombieRule, ...]:
+    option = f"--{name.replace('_', '-')}"
     rules = table.effective_zombie_rules
     if not any(rule.since == since for rule in rules):
-        raise UsageError(
-            f"--{option.replace('_', '-')}: {table.profile.table} has no rule for tasks by the time since they were "
-            f"{since}."
-        )
-    return tuple(rule._replace(older_than=age) if rule.since == since else rule for rule in rules)
+        raise UsageError(f"{option}: {table.profile.table} has no rule for tasks by the time since they were {since}.")
+    older_than = parse_duration(age, option)
+    return tuple(rule._replace(older_than=older_than) if rule.since == since else rule for rule in rules)
 
 
 def _vacuum(vacuum: Vacuum, arguments: argparse.Namespace) -> Vacuum:
