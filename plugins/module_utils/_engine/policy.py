@@ -173,7 +173,7 @@ def parse_policy(document: object) -> Policy:
         database_url=known.get("database_url"),
         compose=compose,
         tables=tables,
-        high_frequency_tasks=tuple(frequent),
+        high_frequency_tasks=tuple(dict.fromkeys(frequent)),
         limits=parse_limits(limits),
         exclusive_lock=parse_duration(lock, "policy: limits: exclusive_lock") if lock else None,
         lock_timeout=parse_duration(timeout, "policy: limits: lock_timeout") if timeout else DEFAULT_LOCK_TIMEOUT,
