@@ -240,6 +240,7 @@ def test_rows_of_the_application_are_left_alone_and_own_ones_that_are_no_longer_
         ({"celery_worker_service": "backend"}, "does not name its application"),
         ({"cleanup_tables": [{"profile": "nothing"}]}, "nothing"),
         ({"cleanup_tables": [{"proof": "containers"}]}, "In a container there is none"),
+        ({"cleanup_archive": {"compression": "gzip"}}, "archive: path is missing"),
         ({"cleanup_limits": {"stop_file": "/tmp/stop"}}, "cannot lie in /tmp"),
         ({"cleanup_limits": {"stop_file": "/nowhere/else/stop"}}, "must lie in a folder that is there"),
         ({"cleanup_limits": {"max_rows": "many"}}, "max_rows must be a whole number"),

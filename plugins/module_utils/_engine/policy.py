@@ -168,7 +168,6 @@ def parse_policy(document: object) -> Policy:
     frequent = known.get("high_frequency_tasks") or []
     if not all(isinstance(task, str) and task for task in frequent):
         raise UsageError("policy: each element of high_frequency_tasks must be text that is not empty.")
-    archive = known.get("archive") or None
     return Policy(
         database_url=known.get("database_url"),
         compose=compose,
@@ -177,7 +176,7 @@ def parse_policy(document: object) -> Policy:
         limits=parse_limits(limits),
         exclusive_lock=parse_duration(lock, "policy: limits: exclusive_lock") if lock else None,
         lock_timeout=parse_duration(timeout, "policy: limits: lock_timeout") if timeout else DEFAULT_LOCK_TIMEOUT,
-        archive=_checked(archive, _ARCHIVE, "policy: archive") if archive else None,
+        archive=_archive(known.get("archive") or None),
         indexes=bool(known.get("indexes")),
     )
 
@@ -212,6 +211,22 @@ def parse_tables(documents: list[Any], subject: str) -> Iterator[TablePolicy]:
             )
         vacuum = _vacuum(known.get("vacuum") or {}, where)
         yield TablePolicy(profile, zombie_rules, proof, purge_rules, known.get("confirm"), referenced, vacuum)
+
+
+def _archive(document: object) -> dict[str, Any] | None:
+    if document is None:
+        return None
+    # Loaded only where it is needed: most runs archive nothing.
+    from .archive_members import COMPRESSIONS
+
+    known = _checked(document, _ARCHIVE, "policy: archive")
+    if not known.get("path"):
+        raise UsageError("policy: archive: path is missing; it is the folder for the archive's files.")
+    if (known.get("compression") or "auto") not in COMPRESSIONS:
+        raise UsageError(
+            f"policy: archive: compression {known['compression']!r} is unknown; use {', '.join(COMPRESSIONS)}."
+        )
+    return known
 
 
 def _vacuum(document: object, where: str) -> Vacuum:

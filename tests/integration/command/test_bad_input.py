@@ -99,6 +99,8 @@ def test_what_only_the_tables_tell(shop: Database, options: list[str], message: 
             "policy: limits: max_rows must be a whole number, not '5'.",
         ),
         ({"database_url": URL, "limits": {"time_budget": "1y"}}, "'1y' is not a duration"),
+        ({"database_url": URL, "archive": {"compression": "gzip"}}, "policy: archive: path is missing"),
+        ({"database_url": URL, "archive": {"path": "/srv", "compression": "bz2"}}, "compression 'bz2' is unknown"),
         ({"database_url": URL, "tables": [{"profile": "celery"}]}, "policy: table 1: profile 'celery' is unknown"),
         ({"database_url": URL, "tables": [{"purge_rules": [{"older": "1d"}]}]}, "rule 1: unknown key older"),
         (

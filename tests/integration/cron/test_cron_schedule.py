@@ -240,6 +240,7 @@ def test_minutes_are_spread_over_the_fleet_and_stay(host: Host) -> None:
         ({"cron_schedule_state": "gone"}, "value of cron_schedule_state must be one of: present, absent"),
         ({"cleanup_limits": {"time_budget": "soon"}}, "'soon' is not a duration"),
         ({"cleanup_limits": {"budget": "1h"}}, "policy: limits: unknown key budget"),
+        ({"cleanup_archive": {"path": "/srv", "compression": "bz2"}}, "compression 'bz2' is unknown"),
         ({"cleanup_tables": [{"profile": "celery"}]}, "policy: table 1: profile 'celery' is unknown"),
         ({"celery_database_url": ""}, "say where the database is"),
         ({"celery_schedule": "at"}, "celery_schedule must be cron or beat"),
