@@ -231,6 +231,7 @@ def test_rows_of_the_application_are_left_alone_and_own_ones_that_are_no_longer_
         ({"beat_schedule_tasks": [{**MINUTELY[0], "crontab": "61 * * * *"}]}, "'61' is no minute"),
         ({"beat_schedule_tasks": [{**MINUTELY[0], "crontab": "* * *"}]}, "has 3 fields; it needs five"),
         ({"beat_schedule_tasks": [{**MINUTELY[0], "task": "run_polcy"}]}, "there is no maintenance task"),
+        ({"beat_schedule_tasks": [{**MINUTELY[0], "kwargs": {"days": 30}}]}, "unknown key days; known are check"),
         ({"beat_schedule_tasks": MINUTELY * 2}, "two entries called tidy"),
         ({"beat_schedule_tasks": []}, "The schedule has no task"),
         ({"beat_schedule_timezone": "Europe/Berlln"}, "is not a time zone"),

@@ -14,14 +14,16 @@ from typing import Any
 from .crontab import check_timezone, parse_crontab
 from .errors import UsageError
 
-TASKS = (
-    "run_policy",
-    "cleanup_celery_results",
-    "cleanup_processing_tasks",
-    "cleanup_processing_tasks_dry_run",
-    "close_abandoned_sessions",
-    "get_cleanup_statistics",
-)
+#: The tasks, and what each takes.
+TASKS: dict[str, dict[str, type]] = {
+    "run_policy": {"check": bool},
+    "cleanup_celery_results": {"days_to_keep": int, "remove_revoked": bool},
+    "cleanup_processing_tasks": {},
+    "cleanup_processing_tasks_dry_run": {},
+    "close_abandoned_sessions": {},
+    "get_cleanup_statistics": {"hours": int},
+}
+_WORDS = {bool: "true or false", int: "a whole number from 1 on"}
 _PACKAGE = "celery_maintenance"
 _HIGHEST_PRIORITY = 10  # the sidecar's queue has no more, and few brokers do
 # What every broker takes.
@@ -78,13 +80,26 @@ def is_maintenance(task: str) -> bool:
 
 
 def _entry(entry: Mapping[str, Any]) -> Entry:
-    name, task = entry["name"], entry["task"]
+    name, task = entry["name"], entry["task"].removeprefix(f"{_PACKAGE}.")
     if not name.strip() or len(name) > 200:
         raise UsageError("name: an entry's name must have from 1 to 200 characters.")
-    if task.removeprefix(f"{_PACKAGE}.") not in TASKS:
-        raise UsageError(f"{name}: there is no maintenance task {task!r}; there are {', '.join(TASKS)}.")
+    if task not in TASKS:
+        raise UsageError(f"{name}: there is no maintenance task {entry['task']!r}; there are {', '.join(TASKS)}.")
     try:
         parse_crontab(entry["crontab"])
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    return Entry(name, f"{_PACKAGE}.{task.removeprefix(f'{_PACKAGE}.')}", entry["crontab"], entry.get("kwargs") or {})
+    kwargs = entry.get("kwargs") or {}
+    _check_kwargs(f"{name}: kwargs", kwargs, TASKS[task])
+    return Entry(name, f"{_PACKAGE}.{task}", entry["crontab"], kwargs)
+
+
+def _check_kwargs(where: str, kwargs: Mapping[str, Any], known: Mapping[str, type]) -> None:
+    """Raise :class:`UsageError` where a task would refuse *kwargs*, each time that it is due."""
+    unknown = sorted(set(kwargs) - set(known))
+    if unknown:
+        raise UsageError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known) or 'none'}.")
+    for key, value in kwargs.items():
+        # Python counts True as a number.
+        if not isinstance(value, known[key]) or (known[key] is int and (isinstance(value, bool) or value < 1)):
+            raise UsageError(f"{where}: {key} must be {_WORDS[known[key]]}, not {value!r}.")
