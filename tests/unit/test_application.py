@@ -16,7 +16,9 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.applicatio
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.docker import SERVICE_LABEL, Container
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.examine_project import list_services
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import sidecar_tasks
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_schedule import Schedule
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import Sources, sidecar_tasks
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import sidecar as new_sidecar
 
 RUN_POLICY = {"name": "tidy", "task": "celery_maintenance.run_policy", "crontab": "0 2 * * *", "kwargs": {}}
 
@@ -125,3 +127,18 @@ def test_a_sidecar_that_runs_tells_what_it_schedules() -> None:
     settings = json.dumps({"schedule": [RUN_POLICY]})
     assert sidecar_tasks([*PROJECT[:-1], sidecar(settings)]) == {"celery_maintenance.run_policy"}
     assert sidecar_tasks([sidecar(settings, state="exited")]) == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "begins"),
+    [
+        ("celery -A shop worker", ["celery", "--app"]),
+        ("/venv/bin/celery --workdir /srv/src -A shop worker", ["/venv/bin/celery", "--workdir", "/srv/src", "--app"]),
+    ],
+)
+def test_the_sidecar_goes_where_the_worker_goes(command: str, begins: list[str]) -> None:
+    """From there it imports the application, which tells its broker."""
+    (worker,) = celery_processes([container("worker", command)])
+    sources = Sources("/opt/x/maintenance.pyz", "/opt/x/plugin", "/opt/x/policy")
+    service = new_sidecar(worker, "shop", "compose.yml", Schedule((), "UTC"), sources)[SIDECAR]
+    assert service["command"][: len(begins)] == begins

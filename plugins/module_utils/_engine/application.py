@@ -40,6 +40,9 @@ for name in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
     option = re.search(r" (?:-A|--app)[ =]*([\w.:]+)", words)
     if "celery" in words and option:
         named = named or option[1]
+        folder = re.search(r" --workdir[ =](\S+)", words)
+        if folder:
+            os.chdir(folder[1])
         for variable in read(name, "environ").split("\0"):
             key, sign, value = variable.partition("=")
             if sign:
@@ -87,6 +90,7 @@ class CeleryProcess:
     scheduler: str | None
     beat_interval: float | None  #: how often beat looks at its schedule at least, in seconds
     shows_info: bool  #: whether what it says at level INFO is in its container's log
+    folder: str | None = None  #: where its command goes before it imports the application
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def celery_processes(
                 scheduler,
                 float(interval) if interval and interval.isdigit() else None,
                 _shows_info(words),
+                _option(words, ("--workdir",)),
             )
         )
     return processes

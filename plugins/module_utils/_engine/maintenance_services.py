@@ -57,7 +57,7 @@ def sidecar(base: CeleryProcess, application: str, compose_file: str, schedule: 
         # Where a service has no name for its image, Compose would build one for this one.
         "image": container.image,
         "pull_policy": "missing",
-        **_command(container, _arguments(queue)),
+        **_command(container, _arguments(queue, base.folder)),
         **_additions(container, sources, [_PACKAGE]),
         "healthcheck": {
             "test": ["CMD", "test", "-f", _READY],
@@ -157,8 +157,10 @@ def mount(source: str, target: str, *, read_only: bool = True) -> dict[str, Any]
     }
 
 
-def _arguments(queue: str) -> list[str]:
+def _arguments(queue: str, folder: str | None) -> list[str]:
     return [
+        # From there the application is imported, which tells its broker.
+        *(("--workdir", folder) if folder else ()),
         *("--app", "celery_maintenance.app", "worker", "--beat", "--pool", "solo", "--queues", queue),
         *("--hostname", "maintenance@%h", "--loglevel", "INFO"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
