@@ -101,5 +101,6 @@ def _check_kwargs(where: str, kwargs: Mapping[str, Any], known: Mapping[str, typ
         raise UsageError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known) or 'none'}.")
     for key, value in kwargs.items():
         # Python counts True as a number.
-        if not isinstance(value, known[key]) or (known[key] is int and (isinstance(value, bool) or value < 1)):
+        number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not (number if known[key] is int else isinstance(value, known[key])):
             raise UsageError(f"{where}: {key} must be {_WORDS[known[key]]}, not {value!r}.")
