@@ -184,6 +184,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cl
     set_builtin_cleanup,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.noticing import wait_for_beat
 from ansible_collections.fleetops.celery.plugins.module_utils._module import Module, run_module
 
@@ -200,7 +201,10 @@ def work(module: Module, database: Database) -> dict[str, Any]:
     processes = celery_processes(project.containers) if project else []
     known = None
     if project and params["result_expires"] is None and _may_be_made(beat, params["state"]):
-        known = read_project(project.docker, processes)
+        try:
+            known = read_project(project.docker, processes)
+        except CleanupError as problem:
+            raise CleanupError(f"{problem} Mend that, or give result_expires.") from None
     expires = bool(known.result_expires) if known else parse_result_expires(params["result_expires"])
     own = beat.find(params["own_task"]) if params["own_task"] else None
     result = set_builtin_cleanup(

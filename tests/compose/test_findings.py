@@ -120,6 +120,25 @@ def test_results_in_redis_that_never_expire_are_found(clinic: ComposeProject) ->
     assert _findings(clinic) == {}
 
 
+def test_an_application_that_cannot_be_imported_is_named(clinic: ComposeProject) -> None:
+    """As after new code was put where the old one runs on; nothing is changed before it is known what beat makes."""
+    clinic.compose("exec", "-T", "celery_beat", "mv", "shop", "gone")
+    try:
+        found = _findings(clinic)
+        assert set(found) == {"application_unreadable"}
+        where = {"compose": {"project_dir": str(clinic.folder)}, "state": "absent"}
+        refused = run_module("backend_cleanup", where)
+        told = run_module("backend_cleanup", {**where, "result_expires": "24h"}, check=True)
+    finally:
+        clinic.compose("exec", "-T", "celery_beat", "mv", "gone", "shop")
+    assert (refused["failed"], refused["changed"], told["changed"]) == (True, False, True)
+    for message in (found["application_unreadable"]["message"], refused["msg"]):
+        assert message.startswith(f"The application in container {clinic.name}-celery_beat-1 cannot be asked")
+        assert "No module named 'shop'" in message
+    assert refused["msg"].endswith("Mend that, or give result_expires.")
+    assert clinic.schedule()[BUILTIN] is False
+
+
 def test_services_of_the_project_and_a_database_by_its_url(clinic: ComposeProject, tmp_path: Path) -> None:
     url = clinic.database().url
     found = _run(clinic, "deployment_info", database_url=url, tables=[{}])
