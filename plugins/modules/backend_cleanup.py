@@ -44,6 +44,12 @@ options:
         file, there is nothing to wait for, and a warning says so. It needs O(compose).
     type: bool
     default: false
+  worker_service:
+    description: The service of the application's worker, where it is not recognised by its command. It needs O(compose).
+    type: str
+  beat_service:
+    description: The service of beat, where it is not recognised by its command. It needs O(compose).
+    type: str
 notes:
   - What beat makes of the row at its start is the same in django-celery-beat 2.6.0, 2.7.0, 2.8.0, 2.8.1 and 2.9.0, where the methods of
     C(schedulers.py) that write it, C(setup_schedule), C(install_default_entries), C(update_from_dict) and C(from_entry), do not differ. So
@@ -198,7 +204,9 @@ def work(module: Module, database: Database) -> dict[str, Any]:
     params, project = module.params, module.project
     beat = Beat(database)
     began = datetime.now(timezone.utc)
-    processes = celery_processes(project.containers) if project else []
+    processes = (
+        celery_processes(project.containers, params["worker_service"], params["beat_service"]) if project else []
+    )
     known = None
     if project and params["result_expires"] is None and _may_be_made(beat, params["state"]):
         try:
@@ -249,6 +257,8 @@ def main() -> None:
             "result_expires": {"type": "str"},
             "own_task": {"type": "str"},
             "wait": {"type": "bool", "default": False},
+            "worker_service": {"type": "str"},
+            "beat_service": {"type": "str"},
         },
         work,
         table=False,

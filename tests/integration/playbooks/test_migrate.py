@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 from support.docker.engine_stub import EngineStub, describe
 from support.running import PlaybookRun, run_playbook
+from support.servers import Database
+from support.tables import create_django_celery_beat
 
 TOKEN = "t0p-secret"
 
@@ -58,10 +61,15 @@ class Deployment:
         where = {"project.working_dir": str(self.folder), "service": service, **labels}
         return {"command": ["celery", "-A", "shop", "worker"], "image": "shop-worker", **where}
 
-    def use(self, *containers: dict[str, Any], configured: dict[str, Any] | None = None) -> None:
+    def use(
+        self,
+        *containers: dict[str, Any],
+        configured: dict[str, Any] | None = None,
+        told: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
         folder = self.scratch / "docker"
         folder.mkdir(exist_ok=True)
-        self.engine = EngineStub(folder, *containers)
+        self.engine = EngineStub(folder, *containers, told=told)
         (folder / "configured").write_text(json.dumps(configured or {}), encoding="utf-8")
 
     def run(
@@ -250,3 +258,31 @@ def test_a_worker_that_stops_beside_another_stops_the_deployment(deployment: Dep
     assert done.exit_code == 2
     stopped = "Not all of the project's Celery workers run: shop-mailer-1 is restarting."
     assert (f"{stopped} Tasks" in done.output.split("Check that worker and beat are well")[1]) is (before == "running")
+
+
+def test_an_application_that_scripts_start_is_asked_where_its_services_are_named(
+    deployment: Deployment, postgresql_database: Database
+) -> None:
+    """Its schedule has no built-in task yet, and beat would make one, enabled."""
+    create_django_celery_beat(postgresql_database)
+    url = make_url(postgresql_database.url)
+    containers = {
+        one: describe(identifier * 64, **{**deployment.worker(one), "command": [f"/start-{one}"], "image": image})
+        for one, identifier, image in (("beat", "a", "shop"), ("worker", "b", "shop"), ("db", "c", "postgres:18"))
+    }
+    containers["db"]["Config"]["Env"] = [
+        f"POSTGRES_{name}={value}"
+        for name, value in (("USER", url.username), ("PASSWORD", url.password), ("DB", url.database))
+    ]
+    published = {"HostIp": str(url.host), "HostPort": str(url.port)}
+    containers["db"]["NetworkSettings"] = {"Ports": {"5432/tcp": [published]}}
+    told = {
+        "result_expires": 86400, "result_backend": "django-db", "expires_by_itself": False, "beat_scheduler": "django",
+        "timezone": "UTC",
+    }  # fmt: skip
+    deployment.use(*containers.values(), told={"a" * 64: told})
+    named = {"celery_worker_service": "worker", "celery_beat_service": "beat"}
+    done = deployment.run(migrate_retire=True, migrate_verify=True, migrate_pull=False, **named)
+    assert done.exit_code == 0, done.output
+    rows = postgresql_database.execute("SELECT name, enabled FROM django_celery_beat_periodictask")
+    assert [tuple(row) for row in rows] == [("celery.backend_cleanup", False)]
