@@ -187,6 +187,15 @@ def test_several_deployments_on_a_host(host: Host) -> None:
     assert not host.command.exists()
 
 
+def test_all_deployments_of_a_host_go_at_once(host: Host) -> None:
+    """Each of them is the last one, and removes what they shared. It tries again where another was quicker."""
+    host.deployments = {f"shop{number}": {"celery_compose_project_name": "shop"} for number in range(5)}
+    _changed(host.run())
+    _changed(host.run(cron_schedule_state="absent"))
+    assert host.files == {}
+    assert not host.command.exists()
+
+
 def test_names_that_differ_in_what_cron_does_not_take(host: Host) -> None:
     """Each has a policy of its own, and one goes without the other."""
     host.deployments = {name: {"celery_compose_project_name": name} for name in ("shop.eu", "shop_eu")}
