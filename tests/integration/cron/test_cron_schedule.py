@@ -166,6 +166,8 @@ def test_several_deployments_on_a_host(host: Host) -> None:
     }
     clip = host.entries(CLIP)
     assert 'MAILTO=""' in clip
+    # Where Ubuntu has the docker of its store, by which the database is found.
+    assert "/snap/bin" in clip
     assert _changed(host.run()) == {"shop": 0, "clip.example.com": 0}
 
     # A change replaces entries, and a time that is empty has none.
