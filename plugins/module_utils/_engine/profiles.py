@@ -236,7 +236,7 @@ def find_profile(name: str, table: str | None = None, columns: Mapping[str, str]
             raise UsageError(
                 f"columns: {', '.join(unknown)} is unknown to profile {name}; known are {', '.join(known)}."
             )
-        empty = sorted(word for word, column in columns.items() if not str(column or ""))
+        empty = sorted(word for word, column in columns.items() if not column or not isinstance(column, str))
         if empty:
             raise UsageError(f"columns: {', '.join(empty)} has no column's name.")
         # A column that the user names must be there, even where the profile could do without.

@@ -104,6 +104,10 @@ def test_what_only_the_tables_tell(shop: Database, options: list[str], message: 
         ({"database_url": URL, "tables": [{"profile": "celery"}]}, "policy: table 1: profile 'celery' is unknown"),
         ({"database_url": URL, "tables": [{"purge_rules": [{"older": "1d"}]}]}, "rule 1: unknown key older"),
         (
+            {"database_url": URL, "tables": [{"columns": {"finished": ["date_done"]}}]},
+            "policy: table 1: columns: finished has no column's name.",
+        ),
+        (
             {"database_url": URL, "tables": [{}, {"proof": "containers"}]},
             "policy: table 2: proof containers asks Docker",
         ),
