@@ -99,15 +99,18 @@ gid:
   sample: 1000
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.application import CeleryProcess, queues_of
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose import Project
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.compose_files import ProjectFiles
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.drivers import kind_of
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import UsageError
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_schedule import parse_schedule
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.maintenance_services import (
+    DEFAULT_QUEUE,
     POLICY_NAME,
     Sources,
     in_workers,
@@ -129,6 +132,7 @@ def work(params: dict[str, Any], project: Project) -> dict[str, Any]:
     url = params["database_url"] or project.database_url(inside=True)
     policy = parse_policy({**params["policy"], "database_url": url})
     workers = find_workers(project, params["worker_service"])
+    _check_queue(params["mode"], schedule.queue, project, workers)
     base = workers[0]
     found = examine_container(project.docker, base.container, kind_of(url))
     folder = Path(params["folder"])
@@ -159,6 +163,25 @@ def work(params: dict[str, Any], project: Project) -> dict[str, Any]:
         "uid": found.uid,
         "gid": found.gid,
     }
+
+
+def _check_queue(mode: str, queue: str | None, project: Project, workers: Sequence[CeleryProcess]) -> None:
+    """Refuse a queue in which tasks would come to workers that do not know them, or to none."""
+    if mode == "database" and not queue:
+        return  # the application's own choice
+    read = {worker.container.service: queues_of(project.docker, worker) for worker in workers}
+    if mode == "sidecar":
+        queue = queue or DEFAULT_QUEUE
+        for service, queues in read.items():
+            if queue in queues:
+                raise UsageError(
+                    f"queue: service {service} of the application reads {queue} too. The sidecar would take tasks from it that "
+                    "it does not know, and they would be lost. Give another queue, or have the application's workers run the "
+                    "tasks with the mode database."
+                )
+    elif all(read.values()) and not any(queue in queues for queues in read.values()):
+        told = "; ".join(f"{service} reads {', '.join(sorted(queues))}" for service, queues in sorted(read.items()))
+        raise UsageError(f"queue: no worker of the project reads {queue}, so the tasks would never run: {told}.")
 
 
 def main() -> None:

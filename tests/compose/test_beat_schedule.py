@@ -236,6 +236,8 @@ def test_rows_of_the_application_are_left_alone_and_own_ones_that_are_no_longer_
         ({"beat_schedule_tasks": []}, "The schedule has no task"),
         ({"beat_schedule_timezone": "Europe/Berlln"}, "is not a time zone"),
         ({"beat_schedule_queue": "a queue"}, "cannot be a queue's name"),
+        ({"beat_schedule_queue": "celery"}, "service celery_worker of the application reads celery too"),
+        ({"beat_schedule_queue": "light", "beat_schedule_mode": "database"}, "celery_worker reads celery"),
         ({"beat_schedule_priority": 11}, "priority must lie between 0 and 10"),
         ({"celery_worker_service": "celery_wroker"}, "No container of service celery_wroker runs"),
         ({"celery_worker_service": "backend"}, "does not name its application"),
@@ -259,7 +261,7 @@ SYSTEM = "/usr/local/bin:/usr/bin:/bin"  # there the Python has no Celery
 
 @pytest.fixture
 def strange(kept: ComposeProject) -> Iterator[ComposeProject]:
-    """With services whose Python is not where others have theirs."""
+    """With services whose Python, or application, is not where others have theirs."""
     path = kept.folder / "compose.yml"
     plain = path.read_text(encoding="utf-8")
     document = yaml.safe_load(plain)
@@ -270,7 +272,8 @@ def strange(kept: ComposeProject) -> Iterator[ComposeProject]:
         "init": True,
     }
     worker = document["services"]["celery_worker"]
-    elsewhere = {"command": f"/opt/venv/bin/{worker['command']}", "environment": {"PATH": SYSTEM}}
+    command = worker["command"].replace("celery", "/opt/venv/bin/celery --workdir /app", 1)
+    elsewhere = {"command": command, "working_dir": "/", "environment": {"PATH": SYSTEM}}
     document["services"] |= {
         "without_celery": {**idle, "environment": {"PATH": SYSTEM}},
         "without_python": {**idle, "environment": {"PATH": "/nowhere"}},

@@ -130,6 +130,20 @@ def test_a_sidecar_that_runs_tells_what_it_schedules() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "queues"),
+    [
+        ("-Q light,heavy", {"light", "heavy"}),
+        ("--queues=light", {"light"}),
+        ("-Qlight", {"light"}),
+        ("--concurrency 2", set()),
+    ],
+)
+def test_a_command_may_tell_the_queues(options: str, queues: set[str]) -> None:
+    (process,) = celery_processes([container("worker", f"celery -A shop worker {options}")])
+    assert process.queues == queues
+
+
+@pytest.mark.parametrize(
     ("command", "begins"),
     [
         ("celery -A shop worker", ["celery", "--app"]),

@@ -72,6 +72,7 @@ print("MARK" + json.dumps({
     "beat_scheduler": str(conf.beat_scheduler),
     "timezone": str(app.timezone),
     "tasks": sorted(app.tasks),
+    "queues": sorted(app.amqp.queues),
     "beat_schedule": {str(name): task_of(entry) for name, entry in (conf.beat_schedule or {}).items()},
     "beat_interval": conf.beat_max_loop_interval or None,
     "schedule_file_age": time.time() - max(written) if written else None,
@@ -91,6 +92,7 @@ class CeleryProcess:
     beat_interval: float | None  #: how often beat looks at its schedule at least, in seconds
     shows_info: bool  #: whether what it says at level INFO is in its container's log
     folder: str | None = None  #: where its command goes before it imports the application
+    queues: frozenset[str] = frozenset()  #: those that its command names; where none, the application's own
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Configuration:
     beat_scheduler: str
     timezone: str
     tasks: list[str] = field(default_factory=list)
+    queues: list[str] = field(default_factory=list)  #: what a worker reads that is not told otherwise
     beat_schedule: dict[str, str] = field(default_factory=dict)  #: the task of each of its entries, by name
     beat_interval: float | None = None  #: ``beat_max_loop_interval``, in seconds
     schedule_file_age: float | None = None  #: seconds since beat's file in its working folder was written
@@ -134,6 +137,7 @@ def celery_processes(
             continue
         app = _option(words, ("-A", "--app")) or container.environment.get("CELERY_APP")
         scheduler, interval = _option(words, ("-S", "--scheduler")), _option(words, ("--max-interval",))
+        queues = _option(words, ("-Q", "--queues")) or ""
         processes.append(
             CeleryProcess(
                 container,
@@ -143,6 +147,7 @@ def celery_processes(
                 float(interval) if interval and interval.isdigit() else None,
                 _shows_info(words),
                 _option(words, ("--workdir",)),
+                frozenset(filter(None, (queue.strip() for queue in queues.split(",")))),
             )
         )
     return processes
@@ -171,6 +176,16 @@ def read_configuration(docker: Docker, process: CeleryProcess) -> Configuration:
         raise CleanupError(f"The application in container {process.container.name} did not tell its configuration.")
     document: dict[str, Any] = json.loads(lines[-1][len(_MARK) :])
     return Configuration(**document)
+
+
+def queues_of(docker: Docker, process: CeleryProcess) -> frozenset[str]:
+    """Return the queues that a worker reads; none where neither its command nor the application tells them."""
+    if process.queues:
+        return process.queues
+    try:
+        return frozenset(read_configuration(docker, process).queues)
+    except CleanupError:
+        return frozenset()
 
 
 def read_project(docker: Docker, processes: Sequence[CeleryProcess]) -> Configuration | None:
