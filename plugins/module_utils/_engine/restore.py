@@ -100,9 +100,6 @@ def restore(database: Database, path: Path, wanted: Wanted, *, check: bool = Fal
             held.enter_context(table_lock(database, name))
         for restoring in restores:
             restoring.run()
-        if not check:
-            for target in targets.values():
-                target.advance_sequence()
     return result
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,6 @@ class Target:
             raise UsageError(f"Table {name} has no key by which a row that is there is known. Nothing was restored.")
         self._types = {column["name"]: column["type"] for column in self._described}
         self._seen: dict[tuple[str, ...], dict[tuple[Any, ...], tuple[Any, ...]]] = {key: {} for key in self._keys}
-        self._inserted = False
 
     def see_that_it_fits(self, archived: ArchivedTable, path: Path) -> None:
         """:raises UsageError: when the table's columns are not those of *archived*"""
@@ -163,9 +163,13 @@ class Target:
             {name: bound(row[place], form) for place, (name, form) in zip(places, forms.items())} for row in rows
         ]
         statement = self._insertion([archived.columns[place]["name"] for place in places], list(forms))
+        advance = self._advance
         try:
             with self._database.transaction() as connection:
                 connection.execute(statement, documents)
+                if advance is not None:
+                    # Before anybody sees the rows, and not after the last of all, which may never come.
+                    connection.execute(advance)
         except (ConnectionLostError, LockTimeoutError, MissingRightError, StatementTimeoutError):
             raise
         except DatabaseError as error:
@@ -176,7 +180,6 @@ class Target:
             raise DatabaseError(
                 f"{error} Since the rows were archived, {self.name} has changed: {'; '.join(changes)}."
             ) from None
-        self._inserted = True
 
     def _changes(self, archived: ArchivedTable) -> list[ChangedType]:
         """Return the columns that are written and have another type than *archived* had."""
@@ -199,10 +202,11 @@ class Target:
             return sa.insert(table).from_select(names, own)
         return sa.insert(table).values({name: sa.bindparam(value) for name, value in zip(names, values)})
 
-    def advance_sequence(self) -> None:
-        """See that PostgreSQL's next number does not collide with what was put back."""
-        if self._database.kind != "postgresql" or not self._inserted or len(self._key) != 1:
-            return
+    @cached_property
+    def _advance(self) -> Any:
+        """The statement after which PostgreSQL's next number does not collide with those that are there."""
+        if self._database.kind != "postgresql" or len(self._key) != 1:
+            return None
         table = self._table(list(self._key))
         (number,) = table.c
         # A quoted name is meant for a statement, where the drivers want % doubled; here it is a value.
@@ -211,11 +215,11 @@ class Target:
         if sequence is None and self._bare in _SEQUENCES:
             sequence = self._database.quote(sa.table(_SEQUENCES[self._bare], schema=self._schema or None))
         if sequence is None:
-            return
+            return None
         known = sa.func.to_regclass(sequence)
         highest = sa.func.max(number)
         last = sa.func.coalesce(sa.func.pg_sequence_last_value(known), 0)
-        self._database.rows(sa.select(sa.func.setval(known, highest)).having(highest > last))
+        return sa.select(sa.func.setval(known, highest)).having(highest > last)
 
     def _there(
         self, key: tuple[str, ...], telling: list[str], rows: Sequence[Values], places: list[int], forms: list[str]

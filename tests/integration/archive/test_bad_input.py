@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import archive_rows
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.restore import restore
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.restore_selection import Wanted
 from support.engine import purge
 from support.running import ModuleRun
 from support.servers import Database
@@ -230,6 +234,21 @@ def test_a_column_of_another_type(make_database: MakeDatabase, fork_module: RunM
     database.execute("DELETE FROM processing_tasks")
     change("created_at", "INTEGER", {"postgresql": "USING 0", "mariadb": "NOT NULL"}[database.kind])
     assert "created_at was " in _refused(fork_module, database, tmp_path)
+
+
+def test_what_a_restore_puts_back_that_fails_is_in_nobodys_way(postgresql_database: Database, tmp_path: Path) -> None:
+    database = postgresql_database
+    create_processing_tasks(database)
+    rows = [processing_rows(400, error_message="short"), processing_rows(1, error_message="longer than that", days=35)]
+    fill(database, "processing_tasks", rows, order_by="completed_at")
+    manifest = _archive(database, tmp_path)
+    # As in a database that has been made anew.
+    database.execute("TRUNCATE processing_tasks RESTART IDENTITY")
+    database.execute("ALTER TABLE processing_tasks ALTER error_message TYPE VARCHAR(9)")
+    with Opened(database.url) as opened, pytest.raises(CleanupError, match="300 rows were restored and committed"):
+        restore(opened, manifest, Wanted())
+    assert database.count("processing_tasks") == 300
+    fill(database, "processing_tasks", [processing_rows(1)])
 
 
 def test_selections_that_select_nothing(database: Database, fork_module: RunModule, tmp_path: Path) -> None:
