@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from support.docker import ComposeProject, Images, RoleHost, docker, without_root
-from support.running import run_module
+from support.running import PlaybookRun, run_module
 from support.tables import fill
 from support.tables.rows import TASK_RESULT, task_results
 
@@ -38,10 +38,11 @@ class Host(RoleHost):
             "schedule": self.project.schedule(),
         }
 
-    def refused(self, words: str, **variables: Any) -> None:
+    def refused(self, words: str, **variables: Any) -> PlaybookRun:
         before = self.state()
-        super().refused(words, **variables)
+        done = super().refused(words, **variables)
         assert self.state() == before
+        return done
 
 
 @pytest.fixture
@@ -315,7 +316,12 @@ def test_a_project_without_a_worker_is_told(host: Host) -> None:
 
 
 def test_a_sidecar_that_does_not_start_is_taken_back(host: Host) -> None:
-    host.refused("nowhere", beat_schedule_application="nowhere")
+    done = host.refused("nowhere", beat_schedule_application="nowhere")
+    (why,) = [task["result"]["msg"] for task in done.tasks if task["task"].endswith(": Stop")]
+    assert why.count("The application nowhere did not tell its broker: ") == 1
+    # Neither a traceback nor what a terminal is told.
+    assert why.isprintable()
+    assert "line " not in why
 
 
 def test_a_change_that_does_not_start_leaves_the_old_sidecar_at_work(host: Host) -> None:

@@ -61,7 +61,7 @@ class RoleHost:
         assert self.project.password not in done.output
         return done.recap[self.project.name]["changed"]
 
-    def refused(self, words: str, **variables: Any) -> None:
+    def refused(self, words: str, **variables: Any) -> PlaybookRun:
         """See that the role fails with these words, tells no secret, and changes nothing."""
         before = self.files()
         done = self.run(**variables)
@@ -69,6 +69,7 @@ class RoleHost:
         assert words in json.dumps([task["result"] for task in done.tasks]), done.output
         assert "very-secret" not in done.output
         assert self.files() == before
+        return done
 
     @contextmanager
     def foreign_override_file(self) -> Iterator[None]:

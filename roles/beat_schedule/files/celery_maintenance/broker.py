@@ -30,8 +30,8 @@ _KEYS = (
 )
 
 
-class NoBrokerError(RuntimeError):
-    """The application did not tell its broker; the text says why."""
+class NoBrokerError(SystemExit):
+    """The application did not tell its broker. Python ends with the text, which says why, and without a traceback."""
 
 
 def read_broker(application: str) -> dict[str, Any]:
