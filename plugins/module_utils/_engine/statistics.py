@@ -92,8 +92,14 @@ def _by_task(database: Database, record: RecordTable, total: int) -> list[Share]
     column = record.find("task_name")
     if column is None:
         return []
+    name = column
+    if database.kind == "mysql":
+        # Its usual collations would count names together that differ by case, which rules tell apart.
+        from .task_names import exact_name
+
+        name = exact_name(database, column)
     number = sa.func.count()
-    rows = database.rows(sa.select(column, number).group_by(column).order_by(number.desc(), column))
+    rows = database.rows(sa.select(name, number).group_by(name).order_by(number.desc(), name))
     return [_share(None if name is None else str(getattr(name, "name", name)), count, total) for name, count in rows]
 
 

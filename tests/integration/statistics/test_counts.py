@@ -71,6 +71,16 @@ def test_counts_shares_and_what_is_overdue(fork_module: RunModule, documented: D
     assert "  Created in the last 24h: 18" in info["report"]
 
 
+def test_names_that_differ_by_case_are_counted_apart(make_database: Callable[..., Database]) -> None:
+    def named(database: Database) -> None:
+        create_django_celery_results(database)
+        rows = [task_results(3, task_name="Shop.add"), task_results(2, task_name="shop.add")]
+        fill(database, TASK_RESULT, [*rows, task_results(1, task_name=None)])
+
+    counted = statistics(make_database(named))["stats"]["by_task"]
+    assert [(one["task"], one["count"]) for one in counted] == [("Shop.add", 3), ("shop.add", 2), (None, 1)]
+
+
 def test_oldest_and_newest_are_times_with_an_offset(documented: Database) -> None:
     stats = statistics(documented, profile="processing_tasks")["stats"]
     now = datetime.now(timezone.utc)
