@@ -18,7 +18,7 @@ from .libraries import sa
 from .reclaim_plan import Plan, Request, Step, execute
 from .records import RecordTable
 from .repack import find_repack, plan_repack
-from .sizes import Size, regclass, table_size
+from .sizes import Size, live_rows, regclass, table_size
 from .unfinished import clearing_up, drop_index, is_of_a_rebuild, quoted, unfinished_indexes
 
 _CONCURRENTLY = (12,)  # the first version that can rebuild an index beside its readers and writers
@@ -112,7 +112,7 @@ def _reindex(database: Database, record: RecordTable, request: Request, size: Si
 
 def _dead(database: Database, record: RecordTable, request: Request, size: Size) -> tuple[int, float]:
     """Return how many rows are dead, or will be, and what percentage of all that is."""
-    live = int(database.value(sa.select(sa.func.pg_stat_get_live_tuples(regclass(database, record.table)))) or 0)
+    live = live_rows(database, record.table)
     dead = (size.dead_rows or 0) + request.expected + request.ended
     return dead, 100 * dead / max(dead + live - request.expected, 1)
 

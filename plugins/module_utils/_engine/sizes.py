@@ -13,6 +13,7 @@ from .database import Database
 from .errors import DatabaseError
 from .libraries import sa
 
+_PARTITION_TREE = (12,)  # the first version that lists a table's partitions
 _FLUSHING = (15,)  # the first version that can be told to
 _FLUSHED_AFTER = 1.1  # seconds, for older ones
 
@@ -86,15 +87,26 @@ def regclass(database: Database, table: Any) -> Any:
 
 
 def _postgresql(database: Database, table: Any) -> Size:
-    relation = regclass(database, table)
-    row = database.rows(
-        sa.select(
-            sa.func.pg_table_size(relation),
-            sa.func.pg_indexes_size(relation),
-            sa.func.pg_stat_get_dead_tuples(relation),
-        )
-    )[0]
-    return Size(int(row[0] or 0), int(row[1] or 0), int(row[2] or 0), ("dead_rows",))
+    counted = ("pg_table_size", "pg_indexes_size", "pg_stat_get_dead_tuples")
+    table_bytes, index_bytes, dead = _sums(database, table, *counted)
+    return Size(table_bytes, index_bytes, dead, ("dead_rows",))
+
+
+def live_rows(database: Database, table: Any) -> int:
+    """Return how many rows PostgreSQL's counters say *table* has; zero where they know nothing of it."""
+    return _sums(database, table, "pg_stat_get_live_tuples")[0]
+
+
+def _sums(database: Database, table: Any, *functions: str) -> list[int]:
+    """Return the sums of PostgreSQL's *functions* over *table* and its partitions."""
+    whole: Any = sa.select(regclass(database, table).label("part"))
+    if database.server_version() >= _PARTITION_TREE:
+        # Nothing for a table without partitions.
+        tree = sa.func.pg_partition_tree(regclass(database, table)).table_valued("relid")
+        whole = whole.union(sa.select(tree.c.relid))
+    parts = whole.subquery()
+    sums = [sa.func.sum(getattr(sa.func, name)(parts.c.part)) for name in functions]
+    return [int(number or 0) for number in database.rows(sa.select(*sums))[0]]
 
 
 def _mysql(database: Database, table: Any) -> Size:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.engine import purge, statistics
+from support.running import ModuleRun
 from support.servers import Database
 from support.tables import create_django_celery_results, fill
 from support.tables.rows import TASK_RESULT, task_results
@@ -48,6 +49,31 @@ def test_postgresql_agrees_to_the_byte(postgresql_database: Database) -> None:
     purge(postgresql_database)
     after = statistics(postgresql_database)["stats"]
     assert (after["total"], after["dead_rows"]) == (0, ROWS)
+
+
+def test_partitions_count_with_their_table(
+    postgresql_database: Database, fork_module: Callable[..., ModuleRun]
+) -> None:
+    database = postgresql_database
+    database.execute(
+        "CREATE TABLE task_logs (id BIGINT, task_name TEXT, status TEXT NOT NULL, created_at TIMESTAMP NOT NULL,"
+        " PRIMARY KEY (id, created_at)) PARTITION BY RANGE (created_at)"
+    )
+    database.execute("CREATE TABLE in_2020 PARTITION OF task_logs FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')")
+    database.execute("CREATE TABLE others PARTITION OF task_logs DEFAULT")
+    for first, created in ((1, "'2020-05-01'"), (2_001, "now()")):
+        database.execute(
+            "INSERT INTO task_logs SELECT number, 'crawl', 'SUCCESS', "
+            f"{created} FROM generate_series({first}, {first + 1_999}) AS number"
+        )
+    size = database.scalar("SELECT pg_total_relation_size('in_2020') + pg_total_relation_size('others')")
+    assert statistics(database, profile="task_logs")["stats"]["size_bytes"] == size > 0
+    assert purge(database, profile="task_logs")["deleted"] == 2_000
+    assert statistics(database, profile="task_logs")["stats"]["dead_rows"] == 2_000
+    asked = {"database_url": database.url, "profile": "task_logs"}
+    assert fork_module("results_vacuum", {**asked, "min_dead_percent": 51})["changed"] is False
+    assert fork_module("results_vacuum", asked)["steps"] == ["VACUUM (ANALYZE)"]
+    assert fork_module("results_vacuum", asked)["changed"] is False
 
 
 def test_mariadb_says_that_it_estimates(mariadb_database: Database) -> None:
