@@ -40,9 +40,6 @@ for name in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
     option = re.search(r" (?:-A|--app)[ =]*([\w.:]+)", words)
     if "celery" in words and option:
         named = named or option[1]
-        folder = re.search(r" --workdir[ =](\S+)", words)
-        if folder:
-            os.chdir(folder[1])
         for variable in read(name, "environ").split("\0"):
             key, sign, value = variable.partition("=")
             if sign:
