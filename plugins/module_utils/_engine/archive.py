@@ -36,7 +36,7 @@ from .archive_beside import SecondReader
 from .archive_copy import exact_text
 from .archive_file import ArchiveFile
 from .archive_manifest import ENDING, ArchivedTable, Manifest, data_name, new_name
-from .archive_members import COMPRESSIONS, choose_compression
+from .archive_members import check_options, choose_compression
 from .archive_recovery import settle, settle_earlier
 from .archive_rows import delete_into
 from .database import Database
@@ -96,18 +96,14 @@ def parse_archive(document: Mapping[str, Any]) -> ArchivePlace:
     :raises UsageError: when the folder cannot be written
     :raises MissingLibraryError: when the compression is not available
     """
-    folder = Path(document.get("path") or "")
-    compression = document.get("compression") or "auto"
-    if compression not in COMPRESSIONS:
-        raise UsageError(f"archive: compression {compression!r} is unknown; use {', '.join(COMPRESSIONS)}.")
-    if not document.get("path"):
-        raise UsageError("archive: path is missing; it is the folder for the archive's files.")
+    check_options(document, "archive")
+    folder = Path(document["path"])
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise UsageError(f"archive: {folder} {what}. Make the folder first.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"archive: {folder} cannot be written by this user.")
-    return ArchivePlace(folder, choose_compression(compression))
+    return ArchivePlace(folder, choose_compression(document.get("compression") or "auto"))
 
 
 class Archive(Deletion):

@@ -10,11 +10,11 @@ Both gzip and zstd define that: ``zcat`` and ``zstdcat`` read such a file as one
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import IO, Any, Protocol
 
-from .errors import ArchiveError, MissingLibraryError
+from .errors import ArchiveError, MissingLibraryError, UsageError
 
 COMPRESSIONS = ("auto", "gzip", "zstd")
 SUFFIXES = {"gzip": "gz", "zstd": "zst"}
@@ -28,6 +28,18 @@ class Compressor(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
 
     def flush(self) -> bytes: ...
+
+
+def check_options(document: Mapping[str, Any], where: str) -> None:
+    """See that *document* tells a folder, and a compression that there is.
+
+    :raises UsageError: when it does not
+    """
+    compression = document.get("compression") or "auto"
+    if compression not in COMPRESSIONS:
+        raise UsageError(f"{where}: compression {compression!r} is unknown; use {', '.join(COMPRESSIONS)}.")
+    if not document.get("path"):
+        raise UsageError(f"{where}: path is missing; it is the folder for the archive's files.")
 
 
 def choose_compression(wanted: str) -> str:

@@ -217,15 +217,10 @@ def _archive(document: object) -> dict[str, Any] | None:
     if document is None:
         return None
     # Loaded only where it is needed: most runs archive nothing.
-    from .archive_members import COMPRESSIONS
+    from .archive_members import check_options
 
     known = _checked(document, _ARCHIVE, "policy: archive")
-    if not known.get("path"):
-        raise UsageError("policy: archive: path is missing; it is the folder for the archive's files.")
-    if (known.get("compression") or "auto") not in COMPRESSIONS:
-        raise UsageError(
-            f"policy: archive: compression {known['compression']!r} is unknown; use {', '.join(COMPRESSIONS)}."
-        )
+    check_options(known, "policy: archive")
     return known
 
 
