@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -38,6 +40,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.statistics
 )
 
 from .servers import Database
+from .waiting import someone_waits, wait_until
 
 Document = dict[str, Any]
 
@@ -83,6 +86,22 @@ def purge(
             watch=watch,
         )
     return {**purge_document(result), "report": purge_report(result), "notes": result.notes}
+
+
+def purge_behind_a_reader(database: Database, table: str) -> Document:
+    """Purge by a rewrite while somebody reads *table*; another reader must not wait for as long as the purge may.
+
+    The purge may lock others out for a second, and wait for its lock for twenty.
+    """
+    done: list[Document] = []
+    running = threading.Thread(target=lambda: done.append(purge(database, exclusive_lock=1, lock_timeout=20)))
+    running.start()
+    wait_until(lambda: someone_waits(database))
+    began = time.monotonic()
+    assert database.count(table) > 0
+    assert time.monotonic() - began < 5
+    running.join()
+    return done[0]
 
 
 def statistics(

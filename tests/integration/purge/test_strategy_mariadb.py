@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.archives import end_sessions
-from support.engine import by_rule, purge
+from support.engine import by_rule, purge, purge_behind_a_reader
 from support.running.collection import clean_environment, link_checkout
 from support.servers import Database
 from support.tables import create_django_celery_results, fill
 from support.tables.rows import TASK_RESULT, task_results
-from support.waiting import someone_waits, wait_until
+from support.waiting import wait_until
 
 OLD, YOUNG = 50_000, 5_000
 EVERYTHING = [{"all": True}]
@@ -125,17 +125,9 @@ def test_others_are_not_locked_out_for_long(results: Database) -> None:
 
 def test_to_wait_for_the_lock_keeps_others_out_as_well(results: Database) -> None:
     with _reading(results):
-        done: list[dict[str, Any]] = []
-        # Longer than others may be locked out.
-        running = threading.Thread(target=lambda: done.append(purge(results, exclusive_lock=1, lock_timeout=20)))
-        running.start()
-        wait_until(lambda: someone_waits(results))
-        began = time.monotonic()
-        assert results.count(TASK_RESULT) > 0
-        assert time.monotonic() - began < 5
-        running.join()
-    assert (done[0]["strategy"], done[0]["deleted"], _tables(results)) == ("batches", OLD + 7, [])
-    assert "for too long" in done[0]["strategy_reason"]
+        done = purge_behind_a_reader(results, TASK_RESULT)
+    assert (done["strategy"], done["deleted"], _tables(results)) == ("batches", OLD + 7, [])
+    assert "for too long" in done["strategy_reason"]
 
 
 def test_a_rewrite_that_takes_too_long_changes_nothing_and_batches_do_it(results: Database) -> None:
