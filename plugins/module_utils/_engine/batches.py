@@ -21,6 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .axes import Axis, comparable
+from .clustered import key_range
 from .database import Database
 from .durations import parse_duration
 from .errors import ArchiveError, DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
@@ -158,8 +159,9 @@ class Walker:
                 low = high
                 continue
             upper = [] if high is None else [column < high]
+            between = sa.and_(*bounds, *upper)
             try:
-                self._batch(sa.and_(wanted, *bounds[1:], *upper), change)
+                self._batch(sa.and_(wanted, between, key_range(self._database, axis, between)), change)
             except StatementTimeoutError:
                 if size <= _SMALLEST_SIZE:
                     raise
