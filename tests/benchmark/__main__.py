@@ -59,7 +59,8 @@ TRACKED_TASKS = 40_000
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", help=f"sizes of tables in place of {ROWS}, on MariaDB {MARIADB_ROWS}")
+    sizes = f"sizes of tables in place of {ROWS}, and of {MARIADB_ROWS} on MariaDB"
+    parser.add_argument("--rows", type=int, nargs="+", help=sizes)
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (%(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} rows at most, to see that all of it runs")
     parser.add_argument("--deployments", type=int, metavar="NUMBER", help="measure on running deployments, only")
