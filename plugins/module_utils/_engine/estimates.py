@@ -13,7 +13,7 @@ from typing import Any
 from .database import Database
 from .errors import DatabaseError
 from .libraries import sa
-from .plans import explained
+from .prefixed import prefixed
 
 
 def estimate_matching(database: Database, table: Any, condition: Any) -> int | None:
@@ -24,11 +24,11 @@ def estimate_matching(database: Database, table: Any, condition: Any) -> int | N
     statement: Any = sa.select(sa.literal_column("1")).select_from(table).where(condition)
     try:
         if database.kind == "postgresql":
-            return _postgresql(database.value(explained(statement, "EXPLAIN (FORMAT JSON)")))
+            return _postgresql(database.value(prefixed(statement, "EXPLAIN (FORMAT JSON)")))
         if database.kind == "mysql":
             # MySQL says what share of the rows passes the other conditions, MariaDB where it is asked for more.
             prefix = "EXPLAIN EXTENDED" if database.is_mariadb else "EXPLAIN"
-            return _mysql(database.rows(explained(statement, prefix)))
+            return _mysql(database.rows(prefixed(statement, prefix)))
     except DatabaseError:
         pass  # nothing depends on it
     return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from .database import Database
 from .libraries import sa
-from .plans import explained
+from .prefixed import prefixed
 
 _ROWS_BY_KEY = 500
 
@@ -47,5 +47,5 @@ def _finds_by_key(connection: Any, key: Any, some: Sequence[Any]) -> bool:
     """
     if connection.dialect.name == "postgresql" or not some:
         return True
-    plan = connection.execute(explained(sa.delete(key.table).where(key.in_(some)), "EXPLAIN")).first()
+    plan = connection.execute(prefixed(sa.delete(key.table).where(key.in_(some)), "EXPLAIN")).first()
     return str(plan._mapping["type"]) == "range"

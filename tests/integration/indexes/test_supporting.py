@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.clock import Clock
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.plans import explained
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.prefixed import prefixed
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.statuses import Statuses
@@ -192,7 +192,7 @@ def _used_by_the_rule(database: Database, profile: str) -> bool:
         wanted = sa.select(record.primary_key[0]).where(selected.condition)
         with opened.transaction() as connection:
             connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
-            return " mine" in str(list(connection.execute(explained(wanted, "EXPLAIN"))))
+            return " mine" in str(list(connection.execute(prefixed(wanted, "EXPLAIN"))))
 
 
 @pytest.mark.parametrize(

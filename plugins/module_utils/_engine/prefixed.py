@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asking the server how it would run a statement."""
+"""A statement that is part of another: ``EXPLAIN …``, ``CREATE TABLE … AS …``."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from .libraries import sa
 
 
-def explained(statement: Any, prefix: str) -> Any:
-    """Return *statement* with *prefix*, such as ``EXPLAIN``, in front of it."""
+def prefixed(statement: Any, prefix: str) -> Any:
+    """Return *statement* with *prefix* in front of it."""
     # Made here, as the library may be missing where this is only imported.
     from sqlalchemy.ext.compiler import compiles
 
-    class Explained(sa.sql.expression.Executable, sa.sql.expression.ClauseElement):
+    class Prefixed(sa.sql.expression.Executable, sa.sql.expression.ClauseElement):
         inherit_cache = False
 
-    @compiles(Explained)
+    @compiles(Prefixed)
     def render(_element: Any, compiler: Any, **options: Any) -> str:
         return f"{prefix} {compiler.process(statement, **options)}"
 
-    return Explained()
+    return Prefixed()
