@@ -9,3 +9,7 @@ folder can be copied elsewhere and imported under another name.
 
 It is **private** to the collection: it can change at any time.
 """
+
+from .payload import compile_once
+
+compile_once(__spec__.loader, __path__)
