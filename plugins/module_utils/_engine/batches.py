@@ -21,12 +21,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .axes import Axis, comparable
-from .clustered import key_range
 from .database import Database
 from .durations import parse_duration
 from .errors import ArchiveError, DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
 from .libraries import sa
-from .locked_rows import can_skip_locked
 
 if TYPE_CHECKING:
     from .deletion import Deletion
@@ -141,6 +139,9 @@ class Walker:
 
     def walk(self, axis: Axis, condition: Any, change: Change) -> None:
         """Change the rows on *axis* that meet *condition*, until none is left or a limit is met."""
+        # Loaded only where it is needed: many runs find nothing to do.
+        from .clustered import key_range
+
         if self._gatekeeper:
             self._gatekeeper.turn_to(axis.column.table)
         column = comparable(self._database, axis.column)
@@ -202,6 +203,8 @@ class Walker:
             self._transact(condition, change, around_locks=False)
             self._shut_out = 0
         except LockTimeoutError:
+            from .locked_rows import can_skip_locked  # loaded only where it is needed
+
             self._halve()  # a smaller one meets fewer of them
             self._passed_over.append((condition, change))
             if can_skip_locked(self._database):

@@ -18,7 +18,6 @@ from .drivers import parse_url
 from .errors import ConflictError, ConnectionLostError, DatabaseError, TableBusyError, UsageError
 from .libraries import sa
 from .postgresql_settings import set_for_a_transaction, set_for_the_session, without_the_hosts_zone
-from .refusals import explain
 
 APPLICATION = "fleetops.celery"
 CONNECT_TIMEOUT = 10  # seconds
@@ -304,6 +303,8 @@ class Database:
         try:
             yield
         except (sa.exc.DBAPIError, sa.exc.InterfaceError) as error:
+            from .refusals import explain  # loaded only where it is needed
+
             explained = explain(error, self.name, connected, self.user)
             raise type(explained)(self.scrub(explained)) from None
         except (sa.exc.SQLAlchemyError, ValueError) as error:

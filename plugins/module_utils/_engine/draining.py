@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .axes import Axis
 from .batches import Change, Walker
 from .database import Database
-from .stillness import Stillness
+
+if TYPE_CHECKING:
+    from .stillness import Stillness
 
 _ROUNDS = 3  # walks before rows that keep coming are left for the next run
 
@@ -64,6 +66,9 @@ class Draining:
 
     def _begin(self) -> None:
         if self._stillness is None:
+            # Loaded only where it is needed: many runs find nothing to do.
+            from .stillness import Stillness
+
             self._stillness = Stillness(self._database, self._table)
             self._writes_before = self._progress.writes
         if not self._progress.batches:

@@ -17,7 +17,6 @@ from .libraries import sa
 from .records import RecordTable
 from .rules import PurgeRule
 from .statuses import Statuses
-from .task_names import exact_name, task_condition
 
 _MOST_GROUPS = 400  # thresholds of keep_last in one statement; SQLite nests no deeper than 1,000
 
@@ -58,6 +57,9 @@ def select_rows(
         status = statuses.condition(rule.effective_statuses)
     conditions: list[Any] = [sa.true()]
     if rule.tasks:
+        # Loaded only where it is needed: most rules name no tasks.
+        from .task_names import task_condition
+
         name = record.find("task_name")
         # Without names nothing can be selected by them; the purge says so.
         conditions.append(sa.false() if name is None else task_condition(database, name, rule))
@@ -78,6 +80,8 @@ def _beyond_newest(database: Database, record: RecordTable, chosen: Any, keep: i
 
     Asked once: the row at the threshold of each task, so that batches need no window function.
     """
+    from .task_names import exact_name  # loaded only where it is needed
+
     if len(record.primary_key) != 1 or not record.age_columns:
         raise UsageError(f"keep_last needs a date and a primary key of one column; {record.name} lacks them.")
     key = record.primary_key[0]
