@@ -183,6 +183,7 @@ def run_module(
         module.fail_json(msg=str(error), changed=error.changed)
     if not module._diff:
         result.pop("diff", None)
+    gc.freeze()  # nor to look through all of it once more before it goes
     module.exit_json(**{"changed": False, **result})
 
 
