@@ -150,8 +150,9 @@ class Walker:
         while not self._must_stop():
             began = time.monotonic()
             size = self._rows_to_look_at()
-            bounds = [axis.bound] if low is None else [axis.bound, column >= low]
-            high = self._database.value(sa.select(column).where(*bounds).order_by(column).offset(size).limit(1))
+            batch = [] if low is None else [column >= low]
+            ahead = sa.select(column).where(axis.bound, *batch).order_by(column)
+            high = self._database.value(ahead.offset(size).limit(1))
             if high is not None and high == low:
                 # More equal values than a batch holds: walk them along the next column.
                 high = self._walk_ties(axis, column, low, condition, change)
@@ -159,10 +160,10 @@ class Walker:
                     return
                 low = high
                 continue
-            upper = [] if high is None else [column < high]
-            between = sa.and_(*bounds, *upper)
+            if high is not None:
+                batch.append(column < high)
             try:
-                self._batch(sa.and_(wanted, between, key_range(self._database, axis, between)), change)
+                self._batch(sa.and_(wanted, *batch, key_range(self._database, axis, batch)), change)
             except StatementTimeoutError:
                 if size <= _SMALLEST_SIZE:
                     raise

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .axes import Axis
@@ -13,8 +14,8 @@ from .database import Database
 from .libraries import sa
 
 
-def key_range(database: Database, axis: Axis, batch: Any) -> Any:
-    """Return a condition on the primary key that all rows meet which meet *batch*, a part of *axis*.
+def key_range(database: Database, axis: Axis, batch: Sequence[Any]) -> Any:
+    """Return a condition on the primary key that all rows on *axis* meet which meet *batch*.
 
     InnoDB looks up a row that it finds in another index from the root of the primary key. Rows of
     neighbouring dates have neighbouring keys in most tables; with both ranges to choose from, the server reads
@@ -28,5 +29,5 @@ def key_range(database: Database, axis: Axis, batch: Any) -> Any:
     (key,) = axis.ties
     if not isinstance(key.type, sa.Integer):
         return sa.true()
-    [ends] = database.rows(sa.select(sa.func.min(key), sa.func.max(key)).where(batch))
+    [ends] = database.rows(sa.select(sa.func.min(key), sa.func.max(key)).where(axis.bound, *batch))
     return sa.true() if ends[0] is None else key.between(*ends)
