@@ -134,7 +134,7 @@ def new_module(
     :param table: whether it takes ``profile``, ``table`` and ``columns``
     :param both: whether it takes a project beside the database's URL
     """
-    # Libraries are no garbage: to look through them again and again, and at the end, takes longer than a small query.
+    # Libraries are no garbage: to look through them again and again takes longer than a small query.
     gc.freeze()
     module = Module(
         argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
@@ -183,7 +183,8 @@ def run_module(
         module.fail_json(msg=str(error), changed=error.changed)
     if not module._diff:
         result.pop("diff", None)
-    gc.freeze()  # nor to look through all of it once more before it goes
+    # The driver has come since the module began; Python would look through it for garbage before it ends.
+    gc.freeze()
     module.exit_json(**{"changed": False, **result})
 
 

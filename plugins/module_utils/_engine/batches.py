@@ -25,6 +25,7 @@ from .database import Database
 from .durations import parse_duration
 from .errors import ArchiveError, DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
 from .libraries import sa
+from .locked_rows import can_skip_locked
 
 if TYPE_CHECKING:
     from .deletion import Deletion
@@ -204,8 +205,6 @@ class Walker:
             self._transact(condition, change, around_locks=False)
             self._shut_out = 0
         except LockTimeoutError:
-            from .locked_rows import can_skip_locked  # loaded only where it is needed
-
             self._halve()  # a smaller one meets fewer of them
             self._passed_over.append((condition, change))
             if can_skip_locked(self._database):

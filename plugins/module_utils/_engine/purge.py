@@ -21,6 +21,7 @@ from .deletion import Deletion
 from .draining import Draining
 from .errors import DatabaseError, RefusedError, UsageError
 from .libraries import sa
+from .locked_rows import free_rows
 from .pointed_at import PointedAt
 from .purge_result import PurgeResult, RuleCount
 from .records import RecordTable
@@ -357,8 +358,6 @@ class _Purge:
         self._children.begin_batch()
         if not around_locks:
             return self._delete_rows(connection, condition)
-        from .locked_rows import free_rows  # loaded only where it is needed
-
         free = free_rows(connection, self._record.primary_key, condition)
         return sum(self._delete_rows(connection, rows) for rows in free)
 

@@ -23,6 +23,7 @@ from .database import Database
 from .deletion import Deletion
 from .draining import Draining
 from .libraries import sa
+from .locked_rows import free_rows
 from .pointed_at import PointedAt
 from .purge_result import RelatedCount
 from .records import RecordTable, reflect
@@ -61,12 +62,8 @@ class RelatedRows:
 
     def delete(self, walker: Walker, deletion: Deletion) -> None:
         def change(connection: Any, condition: Any, around_locks: bool) -> int:
-            if not around_locks:
-                return deletion.delete(connection, self.table, condition)
-            from .locked_rows import free_rows  # loaded only where it is needed
-
-            free = free_rows(connection, self._key, condition)
-            return sum(deletion.delete(connection, self.table, some) for some in free)
+            rows = free_rows(connection, self._key, condition) if around_locks else [condition]
+            return sum(deletion.delete(connection, self.table, some) for some in rows)
 
         draining = Draining(self._database, self.table, walker, change)
         self._deleted, self._drained = draining.drain(self._axes, self._rest)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from support.engine import purge
-from support.servers import MariaDB
+from support.servers import Database
 from support.tables import Ago, create_django_celery_results, fill
 from support.tables.fill import Numbered
 from support.tables.rows import DAY, TASK_RESULT, task_results
@@ -44,21 +44,20 @@ def _indexes_used() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(("order_by", "index"), [("date_done", "PRIMARY"), ("worker", "date_done")])
-def test_the_shorter_of_both_ranges(mariadb: MariaDB, order_by: str, index: str) -> None:
+def test_the_shorter_of_both_ranges(mariadb_database: Database, order_by: str, index: str) -> None:
     """Rows that were written as time went by lie side by side; others lie anywhere."""
-    database = mariadb.new_database()
-    create_django_celery_results(database)
+    create_django_celery_results(mariadb_database)
     # Of neighbours in time, each goes to another worker.
     worker = Numbered("celery@", 500)
     rows = [
         task_results(OLD, date_done=Ago(90 * DAY, 40 * DAY), worker=worker),
         task_results(YOUNG, date_done=Ago(2 * DAY, DAY), worker=worker),
     ]
-    fill(database, TASK_RESULT, rows, order_by=order_by)
-    database.execute(f"ANALYZE TABLE {TASK_RESULT}")
-    leading = dict(database.execute(_FIRST_COLUMNS))
+    fill(mariadb_database, TASK_RESULT, rows, order_by=order_by)
+    mariadb_database.execute(f"ANALYZE TABLE {TASK_RESULT}")
+    leading = dict(mariadb_database.execute(_FIRST_COLUMNS))
     with _indexes_used() as used:
-        done = purge(database, [{"older_than": "30d"}], batch_size=BATCH)
-    assert (done["deleted"], database.count(TASK_RESULT)) == (OLD, YOUNG)
+        done = purge(mariadb_database, [{"older_than": "30d"}], batch_size=BATCH)
+    assert (done["deleted"], mariadb_database.count(TASK_RESULT)) == (OLD, YOUNG)
     assert len(used) == OLD // BATCH
     assert {leading.get(name, name) for name in used} == {index}
