@@ -48,7 +48,8 @@ def on_postgresql(postgresql_database: Database) -> Database:
 
 @pytest.fixture
 def replicated() -> Iterator[tuple[PostgreSQL, Replica]]:
-    with provide(PostgreSQL) as primary:
+    # What commits without waiting for the log is not behind yet: a replica can only lack what is written there.
+    with provide(lambda: PostgreSQL({"synchronous_commit": "local"})) as primary:
         replica = Replica(primary)
         yield primary, replica
         replica.stop()
