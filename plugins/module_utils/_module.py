@@ -43,6 +43,9 @@ INTERPRETERS = (
     "/usr/bin/python3",
 )
 
+#: Objects more than before, from which on Python looks for garbage; a task of a few queries makes a tenth of them.
+_GARBAGE = 100_000
+
 Specification = dict[str, Any]
 
 _DATABASE: Specification = {
@@ -134,8 +137,10 @@ def new_module(
     :param table: whether it takes ``profile``, ``table`` and ``columns``
     :param both: whether it takes a project beside the database's URL
     """
-    # Libraries are no garbage: to look through them again and again takes longer than a small query.
+    # Libraries are no garbage: to look through them again and again takes longer than a small query. Nor is what a few
+    # queries leave worth a look.
     gc.freeze()
+    gc.set_threshold(_GARBAGE)
     module = Module(
         argument_spec={**_DATABASE, **(_TABLE if table else {}), **own},
         mutually_exclusive=[] if both else [("database_url", "compose")],
