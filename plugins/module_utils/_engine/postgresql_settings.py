@@ -41,9 +41,9 @@ def set_for_the_session(connection: Any, settings: Mapping[str, str]) -> bool:
     (https://www.postgresql.org/docs/current/protocol-flow.html, BackendKeyData).
     """
     told = connection.connection.dbapi_connection.info.backend_pid
-    mine = sa.func.pg_backend_pid() == told
-    wanted = (sa.case((mine, sa.func.set_config(name, value, False))).label(name) for name, value in settings.items())
-    return bool(connection.execute(sa.select(mine, *wanted)).scalar())
+    mine = "pg_backend_pid() = :told"
+    wanted = (f"CASE WHEN {mine} THEN set_config('{name}', :{name}, false) END" for name in settings)
+    return bool(connection.execute(sa.text(f"SELECT {mine}, {', '.join(wanted)}"), {"told": told, **settings}).scalar())
 
 
 def set_for_a_transaction(connection: Any, settings: Mapping[str, str], *, read_only: bool) -> None:

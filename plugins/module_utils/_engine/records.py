@@ -15,6 +15,7 @@ from .errors import DatabaseError, UsageError
 from .indexes import list_indexes
 from .libraries import sa
 from .profiles import PROFILES, Profile
+from .sizes import qualified
 
 
 class RecordTable:
@@ -120,10 +121,14 @@ def known_table(database: Database, name: str, *columns: str) -> Any:
     One question to the server, where :func:`reflect` asks more.
     """
     schema, _dot, bare = name.rpartition(".")
+    table = sa.table(bare, *(sa.column(column) for column in columns), schema=schema or None)
+    if database.kind == "postgresql":
+        there = database.value(
+            sa.text("SELECT to_regclass(:name) IS NOT NULL").bindparams(name=qualified(database, table))
+        )
+        return table if there else None
     with database.transaction() as connection:
-        if not sa.inspect(connection).has_table(bare, schema=schema or None):
-            return None
-    return sa.table(bare, *(sa.column(column) for column in columns), schema=schema or None)
+        return table if sa.inspect(connection).has_table(bare, schema=schema or None) else None
 
 
 def find_profiles(database: Database) -> list[str]:

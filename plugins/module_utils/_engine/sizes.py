@@ -57,11 +57,11 @@ def table_size(database: Database, table: Any) -> Size:
 def estimate_rows(database: Database, table: Any) -> int | None:
     """Return how many rows the server's statistics say *table* has; ``None`` if they do not."""
     if database.kind == "postgresql":
-        relation = regclass(database, table)
         rows = database.value(
-            sa.select(sa.func.greatest(sa.func.pg_stat_get_live_tuples(relation), sa.column("reltuples")))
-            .select_from(sa.table("pg_class", sa.column("oid"), schema="pg_catalog"))
-            .where(sa.column("oid") == relation)
+            sa.text(
+                "SELECT greatest(pg_stat_get_live_tuples(oid), reltuples) "
+                "FROM pg_catalog.pg_class WHERE oid = to_regclass(:name)"
+            ).bindparams(name=qualified(database, table))
         )
         return int(rows) if rows and rows > 0 else None
     if database.kind == "mysql":
@@ -82,8 +82,13 @@ def settle(database: Database) -> None:
 
 def regclass(database: Database, table: Any) -> Any:
     """Return the expression that names *table* to PostgreSQL's functions."""
+    return sa.func.to_regclass(qualified(database, table))
+
+
+def qualified(database: Database, table: Any) -> str:
+    """Return *table*'s name as PostgreSQL's ``to_regclass`` takes it."""
     # A quoted name is meant for a statement, where the drivers want % doubled; here it is a value.
-    return sa.func.to_regclass(database.quote(table).replace("%%", "%"))
+    return database.quote(table).replace("%%", "%")
 
 
 def _postgresql(database: Database, table: Any) -> Size:
@@ -99,14 +104,13 @@ def live_rows(database: Database, table: Any) -> int:
 
 def _sums(database: Database, table: Any, *functions: str) -> list[int]:
     """Return the sums of PostgreSQL's *functions* over *table* and its partitions."""
-    whole: Any = sa.select(regclass(database, table).label("part"))
+    parts = "SELECT to_regclass(:name) AS part"
     if database.server_version() >= _PARTITION_TREE:
         # Nothing for a table without partitions.
-        tree = sa.func.pg_partition_tree(regclass(database, table)).table_valued("relid")
-        whole = whole.union(sa.select(tree.c.relid))
-    parts = whole.subquery()
-    sums = [sa.func.sum(getattr(sa.func, name)(parts.c.part)) for name in functions]
-    return [int(number or 0) for number in database.rows(sa.select(*sums))[0]]
+        parts += " UNION SELECT relid FROM pg_partition_tree(to_regclass(:name))"
+    sums = ", ".join(f"sum({name}(part))" for name in functions)
+    statement = sa.text(f"SELECT {sums} FROM ({parts}) AS parts").bindparams(name=qualified(database, table))
+    return [int(number or 0) for number in database.rows(statement)[0]]
 
 
 def _mysql(database: Database, table: Any) -> Size:
