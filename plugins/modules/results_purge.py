@@ -413,15 +413,15 @@ report:
 
 from typing import Any
 
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.census_report import census_diff
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.pointed_at import CHOICES
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.limits import parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_report import purge_document, purge_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import (
+    REFERENCED,
     parse_purge_rules,
     parse_zombie_rules,
 )
@@ -501,7 +501,7 @@ def main() -> None:
             "strategy": {"type": "str", "choices": ["auto", "batches"], "default": "batches"},
             "exclusive_lock": {"type": "str"},
             "gates": GATES,
-            "referenced": {"type": "str", "choices": list(CHOICES)},
+            "referenced": {"type": "str", "choices": list(REFERENCED)},
             "lock_timeout": {"type": "str", "default": "2s"},
             "archive": {
                 "type": "dict",

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.limits import Limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_result import PurgeResult

@@ -256,6 +256,8 @@ def check_case(database: Database, case: Case) -> None:
         "columns": _columns(case),
         "confirm": case.confirm,
         "batch_size": case.batch_size,
+        # Counted one by one, a run without anything to do would take another way than it usually does.
+        "by_status": False,
     }
     everything = [row["n"] for row in case.rows]
 

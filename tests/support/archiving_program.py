@@ -16,9 +16,9 @@ from typing import Any
 
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import archive as archiving
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive_file import ArchiveFile
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import CleanupError
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.limits import Limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.records import RecordTable

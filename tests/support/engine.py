@@ -17,7 +17,6 @@ from typing import Any
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import purge as purging
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import zombies
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Limits, parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.beat import Beat
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.builtin_cleanup import set_builtin_cleanup
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
@@ -25,6 +24,7 @@ from ansible_collections.fleetops.celery.plugins.module_utils._engine.documents 
     zombie_document,
 )
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.durations import parse_duration
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.limits import Limits, parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.proof import Containers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_report import purge_document, purge_report

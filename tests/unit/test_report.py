@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import Progress
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.census import Census
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.census_report import census_diff
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.progress import Progress
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_report import purge_report
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge_result import PurgeResult, RuleCount
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules

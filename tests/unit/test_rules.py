@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import UsageError
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.related import age_of_followers
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.followers import age_of_followers
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.rules import parse_purge_rules, parse_zombie_rules
 
 

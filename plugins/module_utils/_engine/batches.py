@@ -14,22 +14,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .axes import Axis, comparable
 from .database import Database
-from .durations import parse_duration
-from .errors import ArchiveError, DatabaseError, LockTimeoutError, StatementTimeoutError, UsageError
+from .errors import LockTimeoutError, StatementTimeoutError
 from .libraries import sa
+from .limits import Limits
 from .locked_rows import can_skip_locked
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .deletion import Deletion
-    from .gates import Gatekeeper, Gates
+    from .gates import Gatekeeper
 
 TARGET_SECONDS = 0.25
 _FIRST_SIZE = 10_000
@@ -38,74 +36,9 @@ _LARGEST_SIZE = 250_000
 _GROWTH = 5.0
 _SHUT_OUT = 3  # batches in a row that reach no row: then others hold the table, and so they would the rest
 
-#: Why a run ended that has nothing left to do.
-DRAINED = ("drained", "no matching row remains")
-
 #: Changes the rows that meet a condition; returns how many. The flag asks it to go around rows
 #: that other sessions hold.
 Change = Callable[[Any, Any, bool], int]
-
-
-class Limits(NamedTuple):
-    """What ends a run before the last row, and what slows it down."""
-
-    max_rows: int | None = None
-    max_percent: float | None = None
-    time_budget: timedelta | None = None
-    batch_size: int | None = None
-    pause: timedelta | None = None
-    stop_file: str | None = None
-    gates: Gates | None = None
-
-    def with_batches_of(self, most: int | None) -> Limits:
-        """Return these limits with batches of *most* rows or fewer."""
-        if most is None:
-            return self
-        return self._replace(batch_size=min(most, self.batch_size or most))
-
-
-@dataclass
-class Progress:
-    """How far a run has come, over all its walks."""
-
-    changed: int = 0
-    batches: int = 0
-    writes: int = 0  #: batches that changed a row
-    stopped: str = DRAINED[0]
-    reason: str = DRAINED[1]
-    pauses: dict[str, float] = field(default_factory=dict)  #: seconds that each gate held the run up
-    held_by: str | None = None  #: the gate that holds it up now
-    started: float = field(default_factory=time.monotonic)
-    observe: Callable[[], None] | None = None  #: called after each batch, and while a gate holds it up
-
-    @property
-    def ended_early(self) -> bool:
-        return self.stopped != DRAINED[0]
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    def tell(self) -> None:
-        """Let whoever watches see it."""
-        if self.observe:
-            self.observe()
-
-    def stop(self, stopped: str, reason: str) -> None:
-        self.stopped, self.reason = stopped, reason
-
-
-@contextmanager
-def telling_what_was_done(progress: Progress, done: str) -> Iterator[None]:
-    """Let an error that comes after the first batch say how many rows were *done* before it."""
-    try:
-        yield
-    except (ArchiveError, DatabaseError, UsageError) as error:  # a condition of the user's own may fail midway
-        if not progress.changed:
-            raise
-        told = type(error)(f"{error} Before that, {progress.changed:,} rows were {done} and committed.")
-        told.changed = True
-        raise told from None
 
 
 class Walker:
@@ -279,33 +212,3 @@ class Walker:
         factor = min(TARGET_SECONDS / max(seconds, 0.001), _GROWTH)
         largest = self._limits.batch_size or _LARGEST_SIZE
         self._size = min(max(self._size * factor, _SMALLEST_SIZE), largest)
-
-
-def parse_limits(document: Mapping[str, Any]) -> Limits:
-    """Read limits from a dictionary; keys that are missing or ``None`` set no limit.
-
-    :raises UsageError: naming the key that is wrong
-    """
-    for key in ("max_rows", "batch_size"):
-        if document.get(key) is not None and document[key] < 1:
-            raise UsageError(f"{key} must be at least 1.")
-    percent = document.get("max_percent")
-    if percent is not None and not 0 <= percent <= 100:
-        raise UsageError("max_percent must lie between 0 and 100.")
-    budget, pause = document.get("time_budget"), document.get("pause")
-    return Limits(
-        max_rows=document.get("max_rows"),
-        max_percent=percent,
-        time_budget=parse_duration(budget, "time_budget") if budget is not None else None,
-        batch_size=document.get("batch_size"),
-        pause=parse_duration(pause, "pause") if pause is not None else None,
-        stop_file=document.get("stop_file"),
-        gates=_parse_gates(document["gates"]) if document.get("gates") else None,
-    )
-
-
-def _parse_gates(document: Mapping[str, Any]) -> Gates:
-    # Loaded only where it is needed: most runs have no gates.
-    from .gates import parse_gates
-
-    return parse_gates(document)

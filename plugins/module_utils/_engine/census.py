@@ -16,7 +16,8 @@ from .records import RecordTable
 from .sizes import Size, estimate_rows, table_size
 from .statuses import Statuses
 
-_COUNTED_ROWS = 200_000  # counting so many takes a tenth of a second
+#: A table of more rows is not counted where the server has an estimate; counting so many takes a tenth of a second.
+COUNTED_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,18 @@ def take_census(
     :param status: what to count by in place of the status column
     :param size: the table's size, where that is known already
     """
+    status = statuses.column if status is None else status
+    whole = status is statuses.column
     if status is None:
-        status = statuses.column if statuses.column is not None else sa.literal("ALL")
+        status = sa.literal("ALL")
     which = first_met(conditions)
     grouped = sa.select(status.label("status"), which.label("which")).select_from(record.table)
     counted = grouped.subquery()
     rows = database.rows(
         sa.select(counted.c.status, counted.c.which, sa.func.count()).group_by(counted.c.status, counted.c.which)
     )
+    if whole:
+        statuses.learn(value for value, _number, _count in rows)
     by_status: dict[str, int] = {}
     matched_by_status: dict[str, int] = {}
     matched = [0] * len(conditions)
@@ -104,10 +109,10 @@ def take_totals(database: Database, record: RecordTable, statuses: Statuses) -> 
     """
     size = table_size(database, record.table)
     about = estimate_rows(database, record.table)
-    if about is not None and about > _COUNTED_ROWS:
+    if about is not None and about > COUNTED_ROWS:
         return Census(about, size, estimated=True)
     if about is None:
         counted = int(database.value(sa.select(sa.func.count()).select_from(record.table)))
-        if counted > _COUNTED_ROWS:
+        if counted > COUNTED_ROWS:
             return Census(counted, size)
     return take_census(database, record, statuses, (), size=size)

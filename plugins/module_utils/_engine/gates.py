@@ -21,7 +21,7 @@ from .gate_queries import ReplicaLag, lock_waiters, under_maintenance
 from .pace import GATES
 
 if TYPE_CHECKING:
-    from .batches import Progress
+    from .progress import Progress
 
 _INTERVAL = 1.0  # seconds between two looks
 _PATIENCE = timedelta(minutes=10)

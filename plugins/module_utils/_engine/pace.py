@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     # Not loaded: this is used on the controller too, where there may be no SQLAlchemy.
-    from .batches import Progress
+    from .progress import Progress
 
 #: What a run may have to wait for. The controller shows these names, which come from another host, and no others.
 GATES = ("hours", "max_replica_lag", "vacuum", "lock_waiters", "condition")

@@ -15,10 +15,8 @@ from .errors import RefusedError
 from .libraries import sa
 from .records import RecordTable
 from .references import Reference, find_references
+from .rules import FAIL, FOLLOW, SKIP
 from .sizes import estimate_rows
-
-#: Fail before the first batch; leave such rows; or delete the rows of the profile's own children first.
-FAIL, SKIP, FOLLOW = CHOICES = ("fail", "skip", "follow")
 
 
 class PointedAt:
@@ -26,7 +24,7 @@ class PointedAt:
 
     A record stays with its children, so a row that points at a child holds the record.
 
-    :param choice: one of ``CHOICES``; ``None`` follows where the profile knows children, and fails elsewhere
+    :param choice: one of :data:`rules.REFERENCED`; ``None`` follows where the profile knows children, else it fails
     :param archived: the rows that go are archived, so none may go by a foreign key, unseen
     """
 

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from .batches import Limits, parse_limits
 from .database import DEFAULT_LOCK_TIMEOUT, Database
 from .durations import parse_duration
 from .errors import UsageError
-from .pointed_at import CHOICES
+from .limits import Limits, parse_limits
 from .profiles import DEFAULT_PROFILE, Profile, find_profile
 from .reclaim import MODES
 from .records import find_profiles
-from .rules import PurgeRule, ZombieRule, parse_purge_rules, parse_zombie_rules
+from .rules import REFERENCED, PurgeRule, ZombieRule, parse_purge_rules, parse_zombie_rules
 
 #: Profiles of tables that hold the results of tasks whatever their name.
 _RESULT_PROFILES = ("django_celery_results", "celery_database")
@@ -192,8 +191,8 @@ def parse_tables(documents: list[Any], subject: str) -> Iterator[TablePolicy]:
         known = _checked(document, _TABLE, where)
         zombies, purges = known.get("zombie_rules"), known.get("purge_rules")
         referenced = known.get("referenced")
-        if referenced is not None and referenced not in CHOICES:
-            raise UsageError(f"{where}: referenced {referenced!r} is unknown; use {', '.join(CHOICES)}.")
+        if referenced is not None and referenced not in REFERENCED:
+            raise UsageError(f"{where}: referenced {referenced!r} is unknown; use {', '.join(REFERENCED)}.")
         proof = known.get("proof")
         if proof is not None and proof not in PROOFS:
             raise UsageError(f"{where}: proof {proof!r} is unknown; use {', '.join(PROOFS)}.")

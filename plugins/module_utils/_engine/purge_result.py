@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .archive import Archived
-    from .batches import Progress
     from .census import Census
+    from .progress import Progress
     from .rules import PurgeRule
 
 

@@ -4,33 +4,28 @@
 
 """Rows of the tables beside a record table that are purged with it, though they belong to no single record.
 
-*Followers* (group results, queue statistics) have no status: their rows go at the age at which every finished record
-has gone, and not before a day has passed. Counters of chords that cannot complete go first, for the records are what
-proves it.
+Followers go behind the records. Counters of chords that cannot complete go first, for the records are what proves it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
-from .axes import Axis, older_than, whole_table
+from .axes import Axis
 from .batches import Walker
 from .chords import Chords
 from .clock import Clock
 from .database import Database
 from .deletion import Deletion
 from .draining import Draining
+from .followers import find_followers
 from .libraries import sa
 from .locked_rows import free_rows
 from .pointed_at import PointedAt
 from .purge_result import RelatedCount
-from .records import RecordTable, reflect
+from .records import RecordTable
 from .rules import PurgeRule
-
-#: Tasks of a younger group may still run, and a chord whose members ended later may be about to go on.
-_YOUNGEST = timedelta(days=1)
 
 
 class RelatedRows:
@@ -85,45 +80,18 @@ class RelatedRows:
         return int(self._database.value(sa.select(sa.func.count()).select_from(self.table).where(condition)))
 
 
-def find_followers(
+def rows_that_follow(
     database: Database, record: RecordTable, rules: Sequence[PurgeRule], clock: Clock, chords: Chords
 ) -> Iterator[RelatedRows]:
-    """Yield what follows the records that *rules* delete; tables that are missing are left out."""
-    age = age_of_followers(rules)
-    if age is None:
-        return
-    for profile in record.profile.followers:
-        table = reflect(database, profile.table)
-        if table is None:
-            continue
-        follower = RecordTable(database, profile, table)
-        axes, rest = [whole_table(follower)], sa.true()
-        if not any(rule.all for rule in rules):
-            axes = older_than(follower, {column: clock.moment(column, age) for column in follower.age_columns})
-            if chords.living_groups and follower.find("task_id") is not None:
-                rest = follower.column("task_id").not_in(chords.living_groups)
-        yield RelatedRows(database, table, follower.primary_key, axes, rest)
+    """Yield what follows the records that *rules* delete, but for the groups of living chords."""
+    for follower, axes in find_followers(database, record, rules, clock):
+        rest = sa.true()
+        if chords.living_groups and follower.find("task_id") is not None and not any(rule.all for rule in rules):
+            rest = follower.column("task_id").not_in(chords.living_groups)
+        yield RelatedRows(database, follower.table, follower.primary_key, axes, rest)
 
 
 def find_orphans(database: Database, chords: Chords) -> Iterator[RelatedRows]:
     """Yield the counters of chords that cannot complete, if there are any."""
     if chords.orphans:
         yield RelatedRows(database, chords.table, [chords.table.c.id], chords.orphan_axes, sa.true())
-
-
-def age_of_followers(rules: Sequence[PurgeRule]) -> timedelta | None:
-    """Return the age at which *rules* have deleted every finished record, a day at the least.
-
-    ``None`` where they keep some of them for ever: then nothing follows.
-    """
-    ages = []
-    for status in ("SUCCESS", "FAILURE"):
-        covering = [
-            rule.older_than or timedelta(0)
-            for rule in rules
-            if not rule.tasks and not rule.keep_last and (rule.any_status or status in rule.effective_statuses)
-        ]
-        if not covering:
-            return None
-        ages.append(min(covering))
-    return max(*ages, _YOUNGEST)

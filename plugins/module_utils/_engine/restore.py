@@ -22,9 +22,9 @@ from .archive_manifest import (
     read_manifest,
     verify,
 )
-from .batches import Progress, telling_what_was_done
 from .database import Database
 from .errors import UsageError
+from .progress import Progress, telling_what_was_done
 from .restore_selection import Choice, Wanted
 from .restore_target import Target
 from .table_lock import table_lock

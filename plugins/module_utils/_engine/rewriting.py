@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from .batches import Limits
 from .census import Census
 from .database import Database
 from .errors import ConnectionLostError, DatabaseError, LockTimeoutError, StatementTimeoutError
 from .estimates import estimate_matching
+from .limits import Limits
 from .records import RecordTable
 from .rewrite import FEW_SURVIVORS, FEWEST_ROWS, Hindered, rewrite_of
 from .selection import Selection
@@ -32,6 +32,8 @@ class Rewriting(Strategy):
     :param exclusive_lock: how long others may be locked out; ``None`` where they may not for longer than emptying takes
     :param everything: a rule takes every row
     """
+
+    asks = True
 
     def __init__(
         self,

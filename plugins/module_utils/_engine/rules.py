@@ -23,6 +23,9 @@ TERMINAL_STATUSES = ("SUCCESS", "FAILURE", "REVOKED")
 ANY_STATUS = "*"
 MATCHES = ("contains", "exact", "glob")
 SINCE = ("started", "created")
+#: What a purge does where foreign keys point at rows that are to go: fail before the first batch; leave such rows; or
+#: delete the rows of the profile's own children first.
+FAIL, SKIP, FOLLOW = REFERENCED = ("fail", "skip", "follow")
 
 _PURGE_KEYS = ("name", "statuses", "older_than", "tasks", "match", "keep_last", "all")
 _ZOMBIE_KEYS = ("name", "statuses", "since", "older_than", "set_status", "reason")

@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .axes import Axis, comparable, older_than, whole_table
 from .clock import Clock
@@ -21,8 +20,7 @@ from .statuses import Statuses
 _MOST_GROUPS = 400  # thresholds of keep_last in one statement; SQLite nests no deeper than 1,000
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """The rows of one rule: those on ``axes`` that meet ``rest``."""
 
     rule: PurgeRule
@@ -41,7 +39,7 @@ class Selection:
 
     def only(self, condition: Any) -> Selection:
         """Return those of its rows that meet *condition*, too."""
-        return replace(self, beside_status=sa.and_(self.beside_status, condition), narrowed=True)
+        return self._replace(beside_status=sa.and_(self.beside_status, condition), narrowed=True)
 
 
 def select_rows(

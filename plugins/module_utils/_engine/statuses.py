@@ -22,14 +22,26 @@ from .rules import ANY_STATUS
 
 
 class Statuses:
-    """The values of a table's status column, read once when this is made."""
+    """The values of a table's status column, read once when they are first asked for."""
 
     def __init__(self, database: Database, record: RecordTable) -> None:
+        self._database = database
         self._record = record
         self.column = record.find("status")
-        self._present: list[Any] = []
-        if self.column is not None and not record.profile.flags:
-            self._present = _distinct(database.rows, record, self.column)
+        self._read: list[Any] | None = None
+
+    @property
+    def _present(self) -> list[Any]:
+        if self._read is None:
+            self._read = []
+            if self.column is not None and not self._record.profile.flags:
+                self._read = _distinct(self._database.rows, self._record, self.column)
+        return self._read
+
+    def learn(self, values: Iterable[Any]) -> None:
+        """Take *values* for all that there are, from who has just read the whole column for something else."""
+        if self._read is None:
+            self._read = [value for value in dict.fromkeys(values) if value is not None]
 
     def condition(self, statuses: Iterable[str]) -> Any:
         """Return the SQL condition that a row is in one of *statuses* (upper case)."""

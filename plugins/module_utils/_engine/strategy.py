@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from .batches import Limits
 from .database import Database
+from .limits import Limits
 from .records import RecordTable
 from .rules import PurgeRule
 
@@ -25,6 +25,7 @@ class Strategy:
     """How one purge goes about it. This one leaves all of it to batches."""
 
     name = "batches"
+    asks = False  #: whether something faster would do, and says why not
     reason: str | None = None  #: why it is batches, where something faster was asked for
 
     def __init__(self) -> None:

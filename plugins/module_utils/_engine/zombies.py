@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .batches import Change, Limits, Progress, Walker, telling_what_was_done
+from .batches import Change, Walker
 from .census import Census, census_of, first_met, take_census, unmet
 from .clock import Clock
 from .database import Database
 from .failures import payloads
 from .libraries import sa
+from .limits import Limits
 from .locked_rows import free_rows
 from .profiles import Profile
+from .progress import Progress, telling_what_was_done
 from .records import RecordTable, known_table
 from .rules import ZombieRule
 from .sessions import session_values

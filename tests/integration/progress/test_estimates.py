@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.fleetops.celery.plugins.module_utils._engine.batches import parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database as Opened
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.limits import parse_limits
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.pace import Pace
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.profiles import find_profile
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.purge import purge

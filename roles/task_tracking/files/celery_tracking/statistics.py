@@ -122,9 +122,9 @@ def cleanup_old_records(session: Any = None, days: int = 30) -> int:
     :param session: whose database is cleaned; that of the settings where it is None. It is not used itself: a purge
         commits each of its batches.
     """
-    from celery_maintenance.engine.batches import Limits
     from celery_maintenance.engine.database import Database
     from celery_maintenance.engine.errors import TableBusyError
+    from celery_maintenance.engine.limits import Limits
     from celery_maintenance.engine.profiles import find_profile
     from celery_maintenance.engine.purge import purge
     from celery_maintenance.engine.records import RecordTable
