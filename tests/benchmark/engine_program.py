@@ -12,6 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+# What deletes, which a purge loads only where there is something to delete.
+import ansible_collections.fleetops.celery.plugins.module_utils._engine.purging  # noqa: F401
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.limits import Limits
