@@ -12,16 +12,11 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.respawn import (
-    has_respawned,
-    probe_interpreters_for_module,
-    respawn_module,
-)
 
 from ._engine.database import DEFAULT_LOCK_TIMEOUT, Database
 from ._engine.drivers import needed_modules, parse_url
@@ -30,7 +25,6 @@ from ._engine.errors import CleanupError, MissingLibraryError
 from ._engine.libraries import sqlalchemy_version
 from ._engine.profiles import DEFAULT_PROFILE, PROFILES, Profile, find_profile
 from ._engine.rules import MATCHES, SINCE
-from ._engine.table_lock import table_lock
 
 if TYPE_CHECKING:
     from ._engine.compose import Project
@@ -182,7 +176,7 @@ def run_module(
     try:
         with open_database(module, read_only=reads or module.check_mode) as database:
             alone = alone and not module.check_mode
-            with table_lock(database, chosen_profile(module).table) if alone else nullcontext():
+            with _table_lock(module, database) if alone else nullcontext():
                 result = work(module, database)
     except CleanupError as error:
         module.fail_json(msg=str(error), changed=error.changed)
@@ -191,6 +185,13 @@ def run_module(
     # The driver has come since the module began; Python would look through it for garbage before it ends.
     gc.freeze()
     module.exit_json(**{"changed": False, **result})
+
+
+def _table_lock(module: Module, database: Database) -> AbstractContextManager[None]:
+    # Loaded only where it is needed: whoever reads needs none.
+    from ._engine.table_lock import table_lock
+
+    return table_lock(database, chosen_profile(module).table)
 
 
 def open_database(module: Module, *, read_only: bool) -> Database:
@@ -213,6 +214,9 @@ def open_database(module: Module, *, read_only: bool) -> Database:
 
 def start_again(choices: Sequence[str]) -> None:
     """Start the module again, once, in an interpreter that has all modules of one of *choices*, if there is one."""
+    # Loaded only where it is needed: most interpreters have what there is to have.
+    from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
+
     if has_respawned():
         return
     candidates = [os.path.expanduser(path) for path in INTERPRETERS]
