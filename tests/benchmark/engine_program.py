@@ -9,11 +9,10 @@ import json
 import sys
 import time
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# What deletes, which a purge loads only where there is something to delete.
-import ansible_collections.fleetops.celery.plugins.module_utils._engine.purging  # noqa: F401
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import parse_archive
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.database import Database
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.limits import Limits
@@ -64,6 +63,7 @@ def main() -> None:
     with Database(order["url"]) as database:
         # Once for nothing, as the other program does: it connects, and what is imported then is not part of the call.
         clean(database, "9999d")
+        import_module(f"{RecordTable.__module__.rpartition('.')[0]}.purging")  # what deletes, which that did not need
         transactions = Transactions()
         began = time.perf_counter()
         result = clean(database, order["older_than"], order.get("exclusive_lock"), order.get("archive"))
