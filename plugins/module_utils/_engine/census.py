@@ -62,17 +62,15 @@ def take_census(
     :param status: what to count by in place of the status column
     :param size: the table's size, where that is known already
     """
-    status = statuses.column if status is None else status
-    whole = status is statuses.column
     if status is None:
-        status = sa.literal("ALL")
+        status = statuses.column if statuses.column is not None else sa.literal("ALL")
     which = first_met(conditions)
     grouped = sa.select(status.label("status"), which.label("which")).select_from(record.table)
     counted = grouped.subquery()
     rows = database.rows(
         sa.select(counted.c.status, counted.c.which, sa.func.count()).group_by(counted.c.status, counted.c.which)
     )
-    if whole:
+    if status is statuses.column:
         statuses.learn(value for value, _number, _count in rows)
     by_status: dict[str, int] = {}
     matched_by_status: dict[str, int] = {}

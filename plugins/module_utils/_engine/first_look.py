@@ -13,13 +13,10 @@ from .database import Database
 from .followers import find_followers
 from .libraries import sa
 from .records import RecordTable, known_table
-from .rules import PurgeRule
 from .selection import Selection
 
 
-def finds_nothing(
-    database: Database, record: RecordTable, rules: Sequence[PurgeRule], selections: Sequence[Selection], clock: Clock
-) -> bool:
+def finds_nothing(database: Database, record: RecordTable, selections: Sequence[Selection], clock: Clock) -> bool:
     """Whether no record matches, nothing would follow the records, and no chord is counted, living or not."""
     records = (axis.look(one.rest) for one in selections for axis in one.axes)
     chords = record.profile.chords
@@ -27,7 +24,7 @@ def finds_nothing(
         return False
     if not any(_has_rows(database, profile.table) for profile in record.profile.followers):
         return True
-    followers = find_followers(database, record, rules, clock)
+    followers = find_followers(database, record, [one.rule for one in selections], clock)
     return not any(database.rows(axis.look(sa.true())) for one in followers for axis in one.axes)
 
 

@@ -83,7 +83,7 @@ def purge(
         # Where it has to say more than that there is nothing to do, it goes the whole way.
         plain = not (strategy.asks or archived or limits.gates or any(rule.tasks for rule in rules))
         # In a large table a look may read all of it, and what is loaded is soon made up for.
-        if plain and before.total <= COUNTED_ROWS and finds_nothing(database, record, rules, selections, clock):
+        if plain and before.total <= COUNTED_ROWS and finds_nothing(database, record, selections, clock):
             return _nothing_done(record, rules, before, progress)
     # Loaded only where it is needed: most tables of a fleet have nothing for most runs.
     from .purging import Purging
