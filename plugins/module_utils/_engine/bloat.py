@@ -20,7 +20,7 @@ from typing import Any
 
 from .database import Database
 from .libraries import sa
-from .sizes import regclass
+from .sizes import qualified, regclass
 
 #: Less than this is left alone, as an index and as a gain.
 WORTH_BYTES = 1024 * 1024
@@ -137,7 +137,7 @@ def _columns(database: Database, table: Any) -> Sequence[Any]:
             "AND s.attname = t.attname AND NOT s.inherited "
             "WHERE i.indrelid = to_regclass(:table) AND i.indisvalid AND NOT i.indisexclusion AND c.relkind = 'i' "
             "AND pg_relation_size(c.oid) >= :least ORDER BY c.relname, a.attnum"
-        ).bindparams(table=database.quote(table).replace("%%", "%"), least=WORTH_BYTES)
+        ).bindparams(table=qualified(database, table), least=WORTH_BYTES)
     )
 
 

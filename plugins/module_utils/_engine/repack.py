@@ -21,7 +21,7 @@ from .holders import snapshot_holders
 from .libraries import sa
 from .reclaim_plan import Plan, Request, Step
 from .records import RecordTable
-from .sizes import Size, table_size
+from .sizes import Size, qualified, table_size
 
 _PROGRAM = "pg_repack"
 
@@ -67,7 +67,7 @@ def plan_repack(database: Database, record: RecordTable, request: Request, size:
 
 
 def _repack(database: Database, record: RecordTable, program: str) -> None:
-    table = database.quote(record.table).replace("%%", "%")
+    table = qualified(database, record.table)
     # Without the first it would end the sessions that are in its way. The last leaves it to the server who may do what.
     options = ["--no-kill-backend", "--no-password", "--no-superuser-check", "--elevel=WARNING"]
     done = _run([program, f"--table={table}", *options], database.client_environment())

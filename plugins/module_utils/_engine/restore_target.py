@@ -26,6 +26,7 @@ from .errors import (
     UsageError,
 )
 from .libraries import sa
+from .sizes import qualified
 
 #: Celery's database backend takes these numbers from a sequence of its own, which no column names.
 _SEQUENCES = {"celery_taskmeta": "task_id_sequence", "celery_tasksetmeta": "taskset_id_sequence"}
@@ -209,8 +210,7 @@ class Target:
             return None
         table = self._table(list(self._key))
         (number,) = table.c
-        # A quoted name is meant for a statement, where the drivers want % doubled; here it is a value.
-        name = self._database.quote(table).replace("%%", "%")
+        name = qualified(self._database, table)
         sequence = self._database.value(sa.select(sa.func.pg_get_serial_sequence(name, number.name)))
         if sequence is None and self._bare in _SEQUENCES:
             sequence = self._database.quote(sa.table(_SEQUENCES[self._bare], schema=self._schema or None))

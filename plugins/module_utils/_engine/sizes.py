@@ -86,7 +86,7 @@ def regclass(database: Database, table: Any) -> Any:
 
 
 def qualified(database: Database, table: Any) -> str:
-    """Return *table*'s name as PostgreSQL's ``to_regclass`` takes it."""
+    """Return *table*'s name, quoted, as a value that the drivers hand on as it is; for ``to_regclass`` and its like."""
     # A quoted name is meant for a statement, where the drivers want % doubled; here it is a value.
     return database.quote(table).replace("%%", "%")
 

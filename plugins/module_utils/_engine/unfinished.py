@@ -19,6 +19,7 @@ from .errors import CleanupError, DatabaseError
 from .indexes import Index, list_indexes
 from .libraries import sa
 from .reclaim_plan import execute
+from .sizes import qualified
 
 
 def unfinished_indexes(database: Database, table: Any) -> list[Index]:
@@ -68,4 +69,4 @@ def clearing_up(database: Database, table: Any) -> Iterator[None]:
 
 def quoted(database: Database, name: str, schema: str | None) -> str:
     """Return the name of an index as SQL, as :func:`execute` takes it."""
-    return database.quote(sa.table(name, schema=schema)).replace("%%", "%")
+    return qualified(database, sa.table(name, schema=schema))
