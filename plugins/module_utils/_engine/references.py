@@ -12,6 +12,7 @@ from typing import Any
 
 from .database import Database
 from .libraries import sa
+from .sizes import qualified
 
 _CASCADES = {"CASCADE", "SET NULL", "SET DEFAULT"}
 
@@ -91,7 +92,7 @@ def _statement(database: Database, tables: Sequence[str]) -> Any:
     schema = tables[0].rpartition(".")[0] or None
     bare = [_bare(name) for name in tables]
     if database.kind == "postgresql":
-        quoted = {f"table_{place}": database.quote(sa.table(name, schema=schema)) for place, name in enumerate(bare)}
+        quoted = {f"table_{place}": qualified(database, sa.table(name, schema=schema)) for place, name in enumerate(bare)}
         wanted = ", ".join(f"to_regclass(:{name})" for name in quoted)
         return sa.text(
             "SELECT c.conname AS key, o.relname AS onto, f.relname AS child, a.attname AS child_column, "

@@ -61,6 +61,14 @@ def test_by_default_nothing_is_deleted_and_the_key_is_named(results: Database, c
     assert dump(results) == before
 
 
+def test_a_key_is_found_whatever_the_table_is_called(results: Database) -> None:
+    _pointing(results)
+    mark = "`" if results.kind == "mariadb" else '"'
+    results.execute(f"ALTER TABLE {TASK_RESULT} RENAME TO {mark}odd % results{mark}")
+    with pytest.raises(UsageError, match=r"export \(result_id"):
+        purge(results, table="odd % results")
+
+
 def test_a_key_onto_rows_that_stay_is_no_hindrance(results: Database) -> None:
     _pointing(results)
     results.execute(f"UPDATE {TASK_RESULT} SET status = 'STARTED' WHERE id IN {POINTED_AT}")
