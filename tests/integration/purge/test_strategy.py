@@ -153,6 +153,18 @@ def test_what_a_definition_does_not_tell_of_an_index_is_kept(results: Database) 
     assert results.execute(told) == [(["fillfactor=70"], 500)]
 
 
+@pytest.mark.parametrize(("wanted", "parts"), [(100, 30), (10, 10)])
+def test_the_planner_knows_the_ages_of_what_stays(results: Database, wanted: int, parts: int) -> None:
+    results.execute(f"UPDATE {TASK_RESULT} SET date_done = date_done + id * interval '1 second' WHERE id > {OLD}")
+    results.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {results.name} SET default_statistics_target = {wanted}")
+    assert purge(results, exclusive_lock=30)["strategy"] == "rewrite"
+    histogram = "SELECT array_length(CAST(histogram_bounds AS text)::timestamptz[], 1) FROM pg_stats"
+    assert results.scalar(f"{histogram} WHERE tablename = :name AND attname = 'date_done'", name=TASK_RESULT) == parts + 1
+    half = f"SELECT FROM {TASK_RESULT} WHERE date_done < now() - interval '{86_400 - OLD - YOUNG // 2} seconds'"
+    plan = results.scalar(f"EXPLAIN (FORMAT JSON) {half}")[0]["Plan"]
+    assert plan["Plan Rows"] == pytest.approx(YOUNG / 2, rel=0.1)
+
+
 def test_what_the_server_refuses_is_done_in_batches(results: Database) -> None:
     fussy = "CREATE OR REPLACE FUNCTION fussy(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN {0}; END'"
     results.execute(fussy.format("RETURN $1"))
