@@ -92,8 +92,10 @@ def _statement(database: Database, tables: Sequence[str]) -> Any:
     schema = tables[0].rpartition(".")[0] or None
     bare = [_bare(name) for name in tables]
     if database.kind == "postgresql":
-        quoted = {f"table_{place}": qualified(database, sa.table(name, schema=schema)) for place, name in enumerate(bare)}
-        wanted = ", ".join(f"to_regclass(:{name})" for name in quoted)
+        names = {
+            f"table_{place}": qualified(database, sa.table(name, schema=schema)) for place, name in enumerate(bare)
+        }
+        wanted = ", ".join(f"to_regclass(:{name})" for name in names)
         return sa.text(
             "SELECT c.conname AS key, o.relname AS onto, f.relname AS child, a.attname AS child_column, "
             "t.attname AS target, "
@@ -108,7 +110,7 @@ def _statement(database: Database, tables: Sequence[str]) -> Any:
             "JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.child "
             "JOIN pg_catalog.pg_attribute AS t ON t.attrelid = c.confrelid AND t.attnum = k.target "
             f"WHERE c.contype = 'f' AND c.confrelid IN ({wanted}) ORDER BY f.relname, c.conname, k.place"
-        ).bindparams(**quoted)
+        ).bindparams(**names)
     if database.kind == "mysql":
         return sa.text(
             "SELECT k.constraint_name AS `key`, k.referenced_table_name AS onto, k.table_name AS child, "

@@ -158,8 +158,9 @@ def test_the_planner_knows_the_ages_of_what_stays(results: Database, wanted: int
     results.execute(f"UPDATE {TASK_RESULT} SET date_done = date_done + id * interval '1 second' WHERE id > {OLD}")
     results.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {results.name} SET default_statistics_target = {wanted}")
     assert purge(results, exclusive_lock=30)["strategy"] == "rewrite"
-    histogram = "SELECT array_length(CAST(histogram_bounds AS text)::timestamptz[], 1) FROM pg_stats"
-    assert results.scalar(f"{histogram} WHERE tablename = :name AND attname = 'date_done'", name=TASK_RESULT) == parts + 1
+    bounds = "array_length(CAST(CAST(histogram_bounds AS text) AS timestamptz[]), 1)"
+    ages = f"SELECT {bounds} FROM pg_stats WHERE tablename = :name AND attname = 'date_done'"
+    assert results.scalar(ages, name=TASK_RESULT) == parts + 1
     half = f"SELECT FROM {TASK_RESULT} WHERE date_done < now() - interval '{86_400 - OLD - YOUNG // 2} seconds'"
     plan = results.scalar(f"EXPLAIN (FORMAT JSON) {half}")[0]["Plan"]
     assert plan["Plan Rows"] == pytest.approx(YOUNG / 2, rel=0.1)
