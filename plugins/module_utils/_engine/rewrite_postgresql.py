@@ -69,25 +69,14 @@ class RewriteInPlace(Rewrite):
             connection.execute(text(f"SET LOCAL statement_timeout = {self._left()}"))
             # The first of all that looks: what it sees is what the table holds once nobody else can change it.
             connection.execute(text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
-            self._settle(connection)
             staying = 0 if everything else self._set_aside(connection, survivors)
             deleted = survivors.count_gone(partial(self._execute, connection), self._record.table, staying)
             self._timed(connection, f"TRUNCATE TABLE {self._table}")
             if staying:
+                self._settle(connection)
                 self._put_back(connection)
             self._analyze(connection)
         return deleted
-
-    def _settle(self, connection: Any) -> None:
-        """Have the server take no more trouble, while others wait, than the few rows that stay repay."""
-        connection.execute(
-            sa.text(
-                "SELECT set_config('min_parallel_table_scan_size', greatest(:helped_from, "
-                "pg_size_bytes(current_setting('min_parallel_table_scan_size'))) / 1024 || 'kB', true), "
-                "set_config('default_statistics_target', least(:sampled, "
-                "CAST(current_setting('default_statistics_target') AS integer)) || '', true)"
-            ).bindparams(helped_from=_HELPED_FROM, sampled=_SAMPLED)
-        )
 
     def _set_aside(self, connection: Any, survivors: Survivors) -> int:
         self._widen_memory(connection)
@@ -101,6 +90,17 @@ class RewriteInPlace(Rewrite):
         with suppress(sa.exc.DBAPIError), connection.begin_nested():
             # It refuses in a session of a pooler's that has used temporary tables before.
             connection.execute(sa.select(sa.func.set_config("temp_buffers", _MEMORY, True)))
+
+    def _settle(self, connection: Any) -> None:
+        """Have the server take no more trouble, while others wait, than the few rows that stay repay."""
+        connection.execute(
+            sa.text(
+                "SELECT set_config('min_parallel_table_scan_size', greatest(:helped_from, "
+                "pg_size_bytes(current_setting('min_parallel_table_scan_size'))) / 1024 || 'kB', true), "
+                "set_config('default_statistics_target', least(:sampled, "
+                "CAST(current_setting('default_statistics_target') AS integer)) || '', true)"
+            ).bindparams(helped_from=_HELPED_FROM, sampled=_SAMPLED)
+        )
 
     def _put_back(self, connection: Any) -> None:
         indexes = self._indexes(connection)
