@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.docker import ComposeProject, Images, RoleHost, docker, without_root
+from support.docker import NIGHT, ComposeProject, Images, RoleHost, docker, without_root
 from support.running import PlaybookRun, run_module
 from support.tables import fill
 from support.tables.rows import TASK_RESULT, task_results
@@ -196,7 +196,7 @@ def test_rows_of_the_application_are_left_alone_and_own_ones_that_are_no_longer_
     row = {
         "name": "cleanup-celery-results",
         "task": "apps.scheduler.tasks.cleanup_celery_results",
-        "crontab": "0 3 * * *",
+        "crontab": f"0 {NIGHT} * * *",
     }
     where = {"compose": {"project_dir": str(project.folder)}}
     before = host.state()["schedule"]

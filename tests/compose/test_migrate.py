@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.docker import ComposeProject, DockerRecorder, Images, up
+from support.docker import NIGHT, ComposeProject, DockerRecorder, Images, up
 from support.running import PlaybookRun, run_module, run_playbook
 
 BUILTIN = "celery.backend_cleanup"
@@ -71,7 +71,7 @@ def inventory(old: ComposeProject, tmp_path: Path) -> Path:
     host = {
         "ansible_connection": "local",
         "celery_compose_project_dir": str(old.folder),
-        "migrate_own_task": {"name": OWN, "crontab": "0 3 * * *"},
+        "migrate_own_task": {"name": OWN, "crontab": f"0 {NIGHT} * * *"},
         "migrate_expected_tasks": 11,
     }
     path = tmp_path / "hosts.yml"

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.docker import ComposeProject, Images, up
+from support.docker import NIGHT, ComposeProject, Images, up
 from support.running import PlaybookRun, run_module, run_playbook
 
 BUILTIN = "celery.backend_cleanup"
 TASK = "apps.scheduler.tasks.cleanup_celery_results"
 #: In the application's own beat_schedule, so that beat makes its row anew at each start.
-SCHEDULED = {"name": "cleanup-celery-results", "task": TASK, "crontab": "0 3 * * *"}
+SCHEDULED = {"name": "cleanup-celery-results", "task": TASK, "crontab": f"0 {NIGHT} * * *"}
 #: Known to the database alone.
 ADDED = {"name": "nightly-cleanup", "task": TASK, "crontab": "30 2 * * *"}
 
@@ -114,11 +114,11 @@ def test_the_own_task_has_to_run_at_its_time_in_its_zone(books: ComposeProject, 
     where = {"name": SCHEDULED["name"]}
     assert _migrate(books, tmp_path, migrate_own_task={**where, "timezone": "UTC"}) == 0
     # Blanks are no matter, whether the row is only looked at or set.
-    assert _migrate(books, tmp_path, migrate_own_task={**where, "crontab": "0  3 * * *"}) == 0
-    assert _migrate(books, tmp_path, migrate_own_task={**SCHEDULED, "crontab": " 0 3  * * *"}) == 0
+    assert _migrate(books, tmp_path, migrate_own_task={**where, "crontab": f"0  {NIGHT} * * *"}) == 0
+    assert _migrate(books, tmp_path, migrate_own_task={**SCHEDULED, "crontab": f" 0 {NIGHT}  * * *"}) == 0
     done = _run(books, tmp_path, migrate_own_task={**where, "timezone": "Europe/Berlin"})
     assert done.exit_code == 2
-    assert "enabled at 0 3 * * * (UTC)" in done.output
+    assert f"enabled at 0 {NIGHT} * * * (UTC)" in done.output
     assert "Expected of the own cleanup task: enabled, Europe/Berlin" in done.output
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from .command import docker
 from .images import Images, provide_images
-from .project_files import make_files
+from .project_files import NIGHT, make_files
 from .projects import ComposeProject, up
 from .recorder import DockerRecorder
 from .role_host import RoleHost, without_root
 
 __all__ = [
+    "NIGHT",
     "ComposeProject",
     "DockerRecorder",
     "Images",

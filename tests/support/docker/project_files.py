@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -22,6 +23,8 @@ Credentials = Literal["environment", "files", "application"]
 TEMPLATE = Path(__file__).with_name("project")
 NAME, USER = "shop", "shop"
 SECRET = "/run/secrets/database_password"
+#: The hour, in UTC, of the application's own periodic tasks: far off, or one would leave its record in a test.
+NIGHT = (datetime.now(timezone.utc) + timedelta(hours=12)).hour
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def _write_credentials(
         of_database["MARIADB_RANDOM_ROOT_PASSWORD"] = "1"
     of_application["DATABASE_URL"] = f"{flavour.scheme}://{login}@db:{flavour.port}/{NAME}"
     of_application["CELERY_RESULT_EXPIRES"] = str(result_expires or "")
+    of_application["NIGHT"] = str(NIGHT)
     _write_variables(folder / "db.env", of_database)
     _write_variables(folder / "app.env", of_application)
     secret = folder / "secrets" / "database_password"

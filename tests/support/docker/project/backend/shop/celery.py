@@ -19,13 +19,13 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "cleanup-celery-results": {
         "task": "apps.scheduler.tasks.cleanup_celery_results",
-        "schedule": crontab(hour="3", minute="0"),
+        "schedule": crontab(hour=os.environ["NIGHT"], minute="0"),
     },
     # With the one above, ten tasks of the application's own.
     **{
         f"daily-report-{number}": {
             "task": "apps.scheduler.tasks.report",
-            "schedule": crontab(hour="5", minute=str(number)),
+            "schedule": crontab(hour=os.environ["NIGHT"], minute=str(number)),
             "args": (number,),
         }
         for number in range(1, 10)
