@@ -17,6 +17,7 @@ Receive = Callable[[bytes], None]
 #: In CSV with these options, PostgreSQL writes a value as JSON does, but for control characters.
 _AS_JSON = r"(FORMAT csv, FORCE_QUOTE *, ESCAPE E'\\', NULL 'null', ENCODING 'UTF8')"
 _CONTROLS = bytes(range(1, 32))
+_OTHER_CONTROLS = _CONTROLS.replace(b"\n", b"")
 _ESCAPES = {code: json.dumps(chr(code))[1:-1].encode() for code in _CONTROLS}
 #: PostgreSQL's settings under which a value's text says all of it, whatever the session's are.
 EXACT_TEXT = {
@@ -82,7 +83,7 @@ class _CopiedRows:
         self._failure: Exception | None = None
 
     def write(self, row: bytes) -> int:
-        self._rows.append(row[:-1])  # it ends with a newline
+        self._rows.append(row)
         self._size += len(row)
         if self._size > self._MOST:
             self._flush()
@@ -107,10 +108,13 @@ class _CopiedRows:
             self._failure = error
 
     def _as_lines(self, rows: list[bytes]) -> bytes:
-        text = self._between.join(rows)
-        if len(text) - len(text.translate(None, _CONTROLS)) != len(rows) - 1:
-            text = self._between.join(map(_escaped, rows))
-        return self._begin + text + b"]\n"
+        text = b"".join(rows)
+        lines = text.replace(b"\n", self._between)
+        # Each row ends with a newline. Where values have no more of them, nor other control characters, that is all.
+        newlines = (len(lines) - len(text)) // (len(self._between) - 1)
+        if newlines != len(rows) or any(code in text for code in _OTHER_CONTROLS):
+            lines = self._between.join([*(_escaped(row[:-1]) for row in rows), b""])
+        return self._begin + lines[: -len(self._begin)]
 
 
 def _escaped(row: bytes) -> bytes:

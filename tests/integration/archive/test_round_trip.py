@@ -110,6 +110,20 @@ def test_results_groups_and_counters(dcr: Database, fork_module: RunModule, tmp_
     assert dump(dcr) == before
 
 
+@pytest.mark.parametrize("character", ["\t", "\n", "\x1f"])
+def test_a_control_character_and_no_other(
+    dcr: Database, fork_module: RunModule, tmp_path: Path, character: str
+) -> None:
+    result = f"one{character}two"
+    fill(dcr, TASK_RESULT, [task_results(3), task_results(1, result=result), task_results(3)])
+    before = dump(dcr)
+    done = purge(dcr, EVERYTHING, confirm=TASK_RESULT, archive={"path": str(tmp_path), "compression": "gzip"})
+    written = _lines(done["archive"]["manifest"])
+    assert (len(written), sum(result in line for line in written)) == (7, 1)
+    fork_module("results_restore", {"database_url": dcr.url, "path": str(tmp_path)})
+    assert dump(dcr) == before
+
+
 def test_rows_that_are_there_are_left_alone(dcr: Database, fork_module: RunModule, tmp_path: Path) -> None:
     _results(dcr)
     archive = purge(dcr, archive={"path": str(tmp_path), "compression": "gzip"})["archive"]
