@@ -19,6 +19,13 @@ _SIMPLE = ["bigint", "boolean", "bytea", "date", "integer", "json", "jsonb", "sm
     "timestamp with time zone",
     "timestamp without time zone",
 ]
+#: What holds of the columns of one table in PostgreSQL's catalog.
+_OF_TABLE = (
+    "a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = (SELECT t.oid FROM pg_catalog.pg_class AS t "
+    "JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace "
+    "WHERE t.relname = :table AND t.relkind IN ('r', 'p', 'f', 'v', 'm') "
+    "AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(t.oid) ELSE n.nspname = :schema END)"
+)
 
 
 def list_columns(connection: Any, table: str, schema: str | None) -> tuple[list[Any], list[str]]:
@@ -39,7 +46,14 @@ def list_columns(connection: Any, table: str, schema: str | None) -> tuple[list[
 
 
 def written_columns(connection: Any, table: str, schema: str | None) -> list[str]:
-    """Return the names of the columns of *table* whose values the server does not compute itself."""
+    """Return the names of the columns of *table* whose values the server does not compute itself.
+
+    PostgreSQL has to be of version 12 or newer: before, it computes none.
+    """
+    if connection.dialect.name == "postgresql":
+        statement = f"SELECT a.attname FROM pg_catalog.pg_attribute AS a WHERE {_OF_TABLE} AND a.attgenerated = ''"
+        found = connection.execute(sa.text(f"{statement} ORDER BY a.attnum"), {"table": table, "schema": schema})
+        return list(found.scalars())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of types that SQLAlchemy does not know
         return written_names(sa.inspect(connection).get_columns(table, schema=schema))
@@ -59,13 +73,9 @@ def _postgresql(connection: Any, table: str, schema: str | None) -> tuple[list[A
         "SELECT a.attname, NOT a.attnotnull, "
         "CASE WHEN a.attcollation = y.typcollation THEN format_type(a.atttypid, a.atttypmod) ELSE '' END, "
         "array_position(CAST(k.indkey AS smallint[]), a.attnum) "
-        "FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS t ON t.oid = a.attrelid "
-        "JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid "
-        "JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace "
-        "LEFT JOIN pg_catalog.pg_index AS k ON k.indrelid = t.oid AND k.indisprimary "
-        "WHERE t.relname = :table AND t.relkind IN ('r', 'p', 'f', 'v', 'm') "
-        "AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_table_is_visible(t.oid) ELSE n.nspname = :schema END "
-        "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+        "FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid "
+        "LEFT JOIN pg_catalog.pg_index AS k ON k.indrelid = a.attrelid AND k.indisprimary "
+        f"WHERE {_OF_TABLE} ORDER BY a.attnum"
     )
     columns: list[Any] = []
     key: dict[int, str] = {}

@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from .columns import written_columns
 from .libraries import sa
 from .prefixed import prefixed
 from .rewrite import Rewrite, plain, text
@@ -105,24 +106,15 @@ class RewriteInPlace(Rewrite):
         indexes = self._indexes(connection)
         for drop, _make in indexes:
             self._timed(connection, drop)
-        columns = self._written_columns(connection)
+        quote = connection.dialect.identifier_preparer.quote
+        table = self._record.table
+        columns = ", ".join(plain(quote(name)) for name in written_columns(connection, table.name, table.schema))
         self._timed(
             connection,
             f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}",
         )
         for _drop, make in indexes:
             self._timed(connection, make)
-
-    def _written_columns(self, connection: Any) -> str:
-        """Return the names of the columns that the server does not compute itself, as they stand in a list of SQL."""
-        return str(
-            connection.execute(
-                sa.text(
-                    "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute "
-                    "WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''"
-                ).bindparams(name=self._table)
-            ).scalar()
-        )
 
     def _indexes(self, connection: Any) -> list[tuple[str, str]]:
         """Return how to drop and how to make again each index about which nothing but its definition is known."""
