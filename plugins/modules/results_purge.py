@@ -184,7 +184,7 @@ options:
       - Where rows are archived before they are deleted. Not archived where not given.
       - Each run writes one file of compressed JSON lines and its manifest, with mode V(0600). What is deleted and what is archived are the same rows,
         even where the run is killed. M(fleetops.celery.results_restore) puts them back.
-      - On PostgreSQL larger batches are read by a second connection while the first deletes; where the server has none left, one does both.
+      - On PostgreSQL larger batches are read by two more connections while the first deletes; where the server has none left, one does it all.
       - Rows that would go by another table's foreign key, with C(ON DELETE CASCADE), are never in an archive, so they count as O(referenced) says.
       - Nothing is written in check mode, nor where nothing is deleted.
     type: dict

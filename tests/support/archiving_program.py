@@ -55,7 +55,7 @@ def archive(order: dict[str, Any]) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_size"], order["file_size"]))
     if order.get("for_two"):
-        archiving._WORTH_A_SECOND = 0  # the second session comes with the second batch, however small
+        archiving._WORTH_READERS = 0  # the sessions that read come with the second batch, however small
     profile = find_profile(order["profile"])
     try:
         with Database(order["url"]) as database:

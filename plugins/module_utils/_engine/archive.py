@@ -32,11 +32,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .archive_beside import SecondReader
-from .archive_copy import exact_text
+from .archive_beside import Readers
+from .archive_copy import EXACT_TEXT
 from .archive_file import ArchiveFile
 from .archive_manifest import ENDING, ArchivedTable, Manifest, data_name, new_name
 from .archive_members import check_options, choose_compression
+from .archive_reading import Reading
 from .archive_recovery import settle, settle_earlier
 from .archive_rows import delete_into
 from .database import Database
@@ -50,6 +51,7 @@ from .errors import (
     UsageError,
 )
 from .libraries import sa
+from .postgresql_settings import set_for_a_transaction
 from .sizes import estimate_rows, table_size
 
 _MIB = 1 << 20
@@ -57,8 +59,8 @@ _MIB = 1 << 20
 _SHARE_OF_TABLE = 0.25
 _MOST_IN_MEMORY = 16 * _MIB
 _SMALL_ROW = 1_000
-#: With fewer rows in a batch, a second session costs as much as it saves.
-_WORTH_A_SECOND = 5_000
+#: With fewer rows in a batch, sessions that read beside it cost as much as they save.
+_WORTH_READERS = 5_000
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,9 @@ class Archive(Deletion):
         self._file: ArchiveFile | None = None
         self._rows: Counter[str] = Counter()
         self._unsettled = False
-        self._second: SecondReader | None = None
+        self._readers: Readers | None = None
         self._alone = database.kind != "postgresql"
-        self._fresh = False  #: whether this transaction has deleted nothing yet
+        self._reading: Reading | None = None  #: for what this transaction deletes first
 
     @property
     def archived(self) -> Archived | None:
@@ -173,14 +175,14 @@ class Archive(Deletion):
         self._settle()
         self._rows.clear()
         ended = False
+        readers = self._readers  # this transaction may come to have use for some, which the next will have then
         try:
             with self._database.transaction() as connection:
-                self._fresh = True
-                if self._second:
-                    self._second.prepare(connection)
+                self._reading = readers.begin() if readers else None
                 if self._database.kind == "postgresql":
-                    # And a server that crashes must not take back a deletion that the manifest counts.
-                    connection.execute(exact_text(synchronous_commit="on"))
+                    # A server that crashes must not take back a deletion that the manifest counts.
+                    settings = {**EXACT_TEXT, "synchronous_commit": "on"}
+                    set_for_a_transaction(connection, settings, *(self._reading.shared() if self._reading else ()))
                 yield connection
                 ended = self._file is not None and self._file.end_member()
         except BaseException as error:
@@ -188,52 +190,74 @@ class Archive(Deletion):
             self._unsettled = ended
             if self._file is not None and not ended:
                 self._file.cut()
-            if self._second and _may_be_for_two(error):
-                self._go_on_alone()
-                if not isinstance(error, ConnectionLostError):
-                    raise ConflictError(str(error)) from None  # so that the batch is done again
+            if readers:
+                readers.forget()
+                if _may_be_for_the_readers(error):
+                    self._go_on_alone()
+                    if not isinstance(error, ConnectionLostError):
+                        raise ConflictError(str(error)) from None  # so that the batch is done again
             raise
+        finally:
+            if readers:
+                readers.end()
         if self._file is not None and ended:
             self._file.count_all(self._rows)
-        if not self._alone and not self._second and sum(self._rows.values()) >= _WORTH_A_SECOND:
-            self._take_a_second()
+
+    @property
+    def reads_ahead(self) -> bool:
+        return self._readers is not None
+
+    def foresee(self, table: Any, condition: Any) -> None:
+        if self._readers:
+            self._readers.foresee(table, condition)
 
     def delete(self, connection: Any, table: Any, condition: Any) -> int:
-        known = self.manifest.find(table.fullname) is not None
-
-        def receive(lines: bytes) -> None:
-            nonlocal known
-            if not known:
-                # Ahead of the rows: whoever settles their outcome has to know the table.
-                self.manifest.tables.append(self._describe(table))
-                known = True
-                if self._file is not None:
-                    with self._file.told():
-                        self._file.save()
-            if self._file is None:
-                self._file = ArchiveFile(self.path, self.manifest, new=True)
-            self._file.write(lines)
-
-        if self._second and self._fresh:
-            delete = partial(super().delete, connection, table, condition)
-            count = self._second.read_while(delete, connection, table, condition, receive)
+        reading, self._reading = self._reading, None
+        if reading and reading.is_for(condition):
+            count = self._delete_what_is_read(reading, connection, table, condition)
         else:
-            count = delete_into(self._database, connection, table, condition, receive)
-        self._fresh = False
+            count = self._delete_and_read(connection, table, condition)
         self._rows[table.fullname] += count
         return count
 
-    def _take_a_second(self) -> None:
-        try:
-            self._second = SecondReader(self._database)
-        except DatabaseError:
-            self._alone = True  # such as a server that has no connection left
+    def _delete_and_read(self, connection: Any, table: Any, condition: Any) -> int:
+        rows = 0
+
+        def receive(lines: bytes) -> None:
+            nonlocal rows
+            self._file_for(table).write(lines)
+            rows += lines.count(b"\n")
+            if rows >= _WORTH_READERS and not self._alone and not self._readers:
+                self._readers = Readers(self._database, self.manifest.compression)
+
+        return delete_into(self._database, connection, table, condition, receive)
+
+    def _delete_what_is_read(self, reading: Reading, connection: Any, table: Any, condition: Any) -> int:
+        def take(piece: bytes) -> None:
+            self._file_for(table).take_over(reading.compressor, piece)
+
+        count = reading.deleting(partial(super().delete, connection, table, condition), table, condition, take)
+        if count:
+            take(b"")  # all of it may still be in the compressor
+        return count
+
+    def _file_for(self, table: Any) -> ArchiveFile:
+        """Return the file, whose manifest knows *table*."""
+        if self.manifest.find(table.fullname) is None:
+            # Ahead of the rows: whoever settles their outcome has to know the table.
+            self.manifest.tables.append(self._describe(table))
+            if self._file is not None:
+                with self._file.told():
+                    self._file.save()
+        if self._file is None:
+            self._file = ArchiveFile(self.path, self.manifest, new=True)
+        return self._file
 
     def _go_on_alone(self) -> None:
         self._alone = True
-        if self._second:
-            self._second.close()
-        self._second = None
+        readers, self._readers = self._readers, None
+        if readers:
+            readers.close()
 
     def _settle(self) -> None:
         if self._unsettled and self._file is not None:
@@ -241,8 +265,8 @@ class Archive(Deletion):
         self._unsettled = False
 
 
-def _may_be_for_two(error: BaseException) -> bool:
-    """Whether it may have failed because there are two sessions: rows that others hold would hold up one as well."""
+def _may_be_for_the_readers(error: BaseException) -> bool:
+    """Whether it may have failed because others read beside it: rows that others hold would hold up one as well."""
     if isinstance(error, (LockTimeoutError, StatementTimeoutError)):
         return isinstance(error, ConflictError)
     return isinstance(error, DatabaseError)

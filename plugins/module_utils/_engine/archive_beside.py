@@ -2,65 +2,59 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Deleting rows in one session of PostgreSQL while another reads them for the archive.
+"""Deleting rows in one session of PostgreSQL while others read them for the archive.
 
-A server process that returns what it deletes takes three times as long as one that only deletes. Two processes share
-that work, and what keeps them together is one snapshot
+A server process that returns what it deletes takes three times as long as one that only deletes. Several processes
+share that work, and what keeps them together is one snapshot
 (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION): in REPEATABLE READ, a
 DELETE takes the rows of its snapshot, or fails where somebody has changed one of them since. It deletes no row that the
 other session does not read, so where both have the same number of rows, they have the same rows.
+
+Two sessions read, each in a thread of its own: one is a batch ahead where the next batch is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from typing import Any
 
-from .archive_copy import Receive, copy_read, exact_text
+from .archive_reading import Reading, ReadingSession
 from .database import Database
-from .errors import ConflictError
-from .libraries import sa
 
 
-class SecondReader:
-    """The session that reads; opened here.
+class Readers:
+    """The two sessions that read: what a transaction deletes, and what the next will."""
 
-    :raises DatabaseError: when the server gives no second connection
-    """
+    def __init__(self, database: Database, compression: str) -> None:
+        self._free = deque(ReadingSession(database, compression) for _number in range(2))
+        self._foreseen: deque[Reading] = deque()
+        self._current: Reading | None = None
 
-    def __init__(self, database: Database) -> None:
-        self._database = database.another()
-        self._database.value(sa.text("SELECT 1"))
+    def foresee(self, table: Any, condition: Any) -> None:
+        """Begin to read what the next transaction, or the one after it, will delete first."""
+        if self._free:
+            reading = self._free.popleft().begin()
+            reading.read(table, condition)
+            self._foreseen.append(reading)
+
+    def begin(self) -> Reading:
+        """Return the reading for a transaction that has just begun."""
+        self._current = self._foreseen.popleft() if self._foreseen else self._free.popleft().begin()
+        return self._current
+
+    def end(self) -> None:
+        """End the reading of the transaction that has ended."""
+        if self._current:
+            self._free.append(self._current.end())
+        self._current = None
+
+    def forget(self) -> None:
+        """Let what was foreseen fall."""
+        while self._foreseen:
+            self._free.append(self._foreseen.popleft().end())
 
     def close(self) -> None:
-        self._database.__exit__()
-
-    @staticmethod
-    def prepare(connection: Any) -> None:
-        """Let a transaction that has just begun look at one snapshot until its end."""
-        connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-
-    def read_while(
-        self, delete: Callable[[], int], connection: Any, table: Any, condition: Any, receive: Receive
-    ) -> int:
-        """Hand the rows of *table* that meet *condition* to *receive* while *delete* deletes them; return how many.
-
-        :param delete: uses *connection*, whose transaction has changed nothing yet
-        :raises ConflictError: when not the same rows were deleted as read
-        :raises DatabaseError: when either fails
-        """
-        snapshot = connection.execute(sa.select(sa.func.pg_export_snapshot())).scalar()
-        with self._database.transaction() as reading, ThreadPoolExecutor(1) as beside:
-            reading.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-            name = sa.bindparam("name", snapshot, type_=sa.Text(), literal_execute=True)
-            reading.execute(sa.text("SET TRANSACTION SNAPSHOT :name").bindparams(name))
-            reading.execute(exact_text())
-            # It takes its lock first: behind somebody who waits for the table, it would wait for this very deletion.
-            reading.execute(sa.select(sa.literal_column("1")).select_from(table).limit(0))
-            deleting = beside.submit(delete)
-            read = copy_read(reading, table, condition, receive)
-        deleted = deleting.result()
-        if deleted != read:
-            raise ConflictError(f"{deleted:,} rows of {table.fullname} were deleted, but {read:,} were read.")
-        return deleted
+        self.end()
+        self.forget()
+        for session in self._free:
+            session.close()

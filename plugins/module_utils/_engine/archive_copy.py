@@ -28,12 +28,6 @@ EXACT_TEXT = {
 }
 
 
-def exact_text(**others: str) -> Any:
-    """Return the statement that sets :data:`EXACT_TEXT`, and *others*, for one transaction."""
-    settings = {**EXACT_TEXT, **others}
-    return sa.select(*(sa.func.set_config(name, value, True).label(name) for name, value in settings.items()))
-
-
 def copy_deleted(connection: Any, table: Any, condition: Any, receive: Receive) -> int:
     """Delete the rows of *table* that meet *condition*, handing their lines to *receive*; return how many."""
     quote = connection.dialect.identifier_preparer.quote
@@ -69,43 +63,51 @@ def _copy(connection: Any, table: Any, statement: Any, ending: str, receive: Rec
 
 
 class _CopiedRows:
-    """Takes rows as COPY sends them, one at a time, and hands them on as lines of JSON."""
+    """Takes rows as COPY sends them, one at a time, and hands them on as lines of JSON.
 
+    A driver calls ``write`` for each row: it has to be quick.
+    """
+
+    __slots__ = ("_append", "_begin", "_between", "_count", "_failure", "_lines", "_receive", "_rows", "_size")
     _MOST = 1 << 16
 
     def __init__(self, table: Any, receive: Receive) -> None:
         self._begin = b"[" + json.dumps(table.fullname, ensure_ascii=False).encode() + b","
         self._between = b"]\n" + self._begin
+        self._lines = self._begin  #: of the rows so far, those that are not handed on; and the beginning of the next
         self._receive = receive
         self._rows: list[bytes] = []
+        self._append = self._rows.append
         self._size = 0
         self._count = 0
         self._failure: Exception | None = None
 
-    def write(self, row: bytes) -> int:
-        self._rows.append(row)
+    def write(self, row: bytes) -> None:
+        self._append(row)
         self._size += len(row)
         if self._size > self._MOST:
             self._flush()
-        return len(row)
 
     def finish(self) -> int:
         """Hand on the rest; return how many rows there were."""
         self._flush()
         if self._failure is not None:
             raise self._failure
+        if self._count:
+            self._receive(self._lines[: -len(self._begin)])
         return self._count
 
     def _flush(self) -> None:
-        rows, self._rows, self._size = self._rows, [], 0
         # An exception from here would leave the connection in the midst of COPY: the rest is read, and let fall.
-        if not rows or self._failure is not None:
-            return
-        self._count += len(rows)
-        try:
-            self._receive(self._as_lines(rows))
-        except Exception as error:
-            self._failure = error
+        if self._rows and self._failure is None:
+            self._count += len(self._rows)
+            try:
+                self._receive(self._lines)
+            except Exception as error:
+                self._failure = error
+            self._lines = self._as_lines(self._rows)
+        self._rows.clear()
+        self._size = 0
 
     def _as_lines(self, rows: list[bytes]) -> bytes:
         text = b"".join(rows)
@@ -114,7 +116,7 @@ class _CopiedRows:
         newlines = (len(lines) - len(text)) // (len(self._between) - 1)
         if newlines != len(rows) or any(code in text for code in _OTHER_CONTROLS):
             lines = self._between.join([*(_escaped(row[:-1]) for row in rows), b""])
-        return self._begin + lines[: -len(self._begin)]
+        return lines
 
 
 def _escaped(row: bytes) -> bytes:

@@ -55,6 +55,15 @@ class ArchiveFile:
             self._compressor = self._compressor or new_member(self.manifest.compression)
             self._append(self._compressor.compress(text))
 
+    def take_over(self, compressor: Compressor, piece: bytes) -> None:
+        """Write *piece*, which comes from *compressor*, as the beginning of this transaction's member.
+
+        :param compressor: goes on with the member
+        """
+        with self.told():
+            self._compressor = compressor
+            self._append(piece)
+
     def end_member(self) -> bool:
         """Bring the member to the disk; return whether there is one."""
         if self._compressor is None:

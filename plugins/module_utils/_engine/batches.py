@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .axes import Axis, comparable
@@ -41,6 +42,22 @@ _SHUT_OUT = 3  # batches in a row that reach no row: then others hold the table,
 Change = Callable[[Any, Any, bool], int]
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Rows that are changed in one transaction."""
+
+    began: float  #: when the first was done for it
+    size: int  #: how many rows it looks at
+    low: Any
+    high: Any  #: where the next begins; ``None`` of the last
+    condition: Any
+
+    @property
+    def is_tie(self) -> bool:
+        """Whether more rows have the same value than a batch looks at."""
+        return self.high is not None and bool(self.high == self.low)
+
+
 class Walker:
     """Walks along axes of one table, each batch in its own transaction.
 
@@ -49,6 +66,7 @@ class Walker:
     :param committed: called after each batch, once it is committed
     :param gatekeeper: says what to wait for before each batch
     :param deletion: brings the transactions of its own, where it makes the changes
+    :param foresees: whether *deletion* may be told which rows the next batches begin with
     """
 
     def __init__(
@@ -59,9 +77,13 @@ class Walker:
         committed: Callable[[], None] = lambda: None,
         gatekeeper: Gatekeeper | None = None,
         deletion: Deletion | None = None,
+        *,
+        foresees: bool = False,
     ) -> None:
         self._database = database
-        self._transaction = deletion.transaction if deletion else None
+        self._deletion = deletion
+        # Not where a batch may have to wait for long, nor where its size depends on what the one before it changes.
+        self._foresees = foresees and not (gatekeeper or limits.pause or limits.max_rows)
         self._limits = limits
         self.progress = progress
         self._committed = committed
@@ -73,41 +95,63 @@ class Walker:
 
     def walk(self, axis: Axis, condition: Any, change: Change) -> None:
         """Change the rows on *axis* that meet *condition*, until none is left or a limit is met."""
-        # Loaded only where it is needed: many runs find nothing to do.
-        from .clustered import key_range
-
         if self._gatekeeper:
             self._gatekeeper.turn_to(axis.column.table)
         column = comparable(self._database, axis.column)
         wanted = sa.and_(axis.condition, condition)
         low: Any = None
+        following: _Batch | None = None
         while not self._must_stop():
-            began = time.monotonic()
-            size = self._rows_to_look_at()
-            batch = [] if low is None else [column >= low]
-            ahead = sa.select(column).where(axis.bound, *batch).order_by(column)
-            high = self._database.value(ahead.offset(size).limit(1))
-            if high is not None and high == low:
-                # More equal values than a batch holds: walk them along the next column.
-                high = self._walk_ties(axis, column, low, condition, change)
-                if high is None:
+            foreseen = following is not None
+            batch = following or self._batch_from(low, axis, column, wanted)
+            if batch.is_tie:
+                low = self._walk_ties(axis, column, low, condition, change)
+                if low is None:
                     return
-                low = high
                 continue
-            if high is not None:
-                batch.append(column < high)
+            following = self._look_ahead(batch, foreseen, axis, column, wanted)
             try:
-                self._batch(sa.and_(wanted, *batch, key_range(self._database, axis, batch)), change)
+                self._do(batch.condition, change)
             except StatementTimeoutError:
-                if size <= _SMALLEST_SIZE:
+                if batch.size <= _SMALLEST_SIZE:
                     raise
                 self._halve()
+                following = None
                 continue  # the same again, with fewer rows
-            if high is None:
+            if batch.high is None:
                 return
-            low = high
-            self._adapt(size, time.monotonic() - began)
+            low = batch.high
+            self._adapt(batch.size, time.monotonic() - batch.began)
             self._pause()
+
+    def _batch_from(self, low: Any, axis: Axis, column: Any, wanted: Any) -> _Batch:
+        # Loaded only where it is needed: many runs find nothing to do.
+        from .clustered import key_range
+
+        began = time.monotonic()
+        size = self._rows_to_look_at()
+        bounds = [] if low is None else [column >= low]
+        ahead = sa.select(column).where(axis.bound, *bounds).order_by(column)
+        high = self._database.value(ahead.offset(size).limit(1))
+        batch = _Batch(began, size, low, high, wanted)
+        if batch.is_tie:
+            return batch
+        if high is not None:
+            bounds.append(column < high)
+        return replace(batch, condition=sa.and_(wanted, *bounds, key_range(self._database, axis, bounds)))
+
+    def _look_ahead(self, batch: _Batch, foreseen: bool, axis: Axis, column: Any, wanted: Any) -> _Batch | None:
+        """Find the batch that follows, where it is of use to know it before *batch* is done."""
+        deletion = self._deletion
+        if not (self._foresees and deletion and deletion.reads_ahead) or batch.high is None:
+            return None
+        if not foreseen:
+            deletion.foresee(axis.column.table, batch.condition)
+        following = self._batch_from(batch.high, axis, column, wanted)
+        if following.is_tie:
+            return None
+        deletion.foresee(axis.column.table, following.condition)
+        return following
 
     def sweep(self) -> None:
         """Try again what was locked; what still is sets ``locked_out``."""
@@ -115,7 +159,7 @@ class Walker:
         for condition, change in again:
             if self._must_stop():
                 break
-            self._batch(condition, change)
+            self._do(condition, change)
             self._pause()
         self.locked_out = self.locked_out or bool(self._passed_over)
         self._passed_over = []
@@ -129,11 +173,11 @@ class Walker:
                 change,
             )
         else:
-            self._batch(sa.and_(axis.condition, condition, equal), change)
+            self._do(sa.and_(axis.condition, condition, equal), change)
             self._pause()
         return self._database.value(sa.select(column).where(axis.bound, column > low).order_by(column).limit(1))
 
-    def _batch(self, condition: Any, change: Change) -> None:
+    def _do(self, condition: Any, change: Change) -> None:
         try:
             self._transact(condition, change, around_locks=False)
             self._shut_out = 0
@@ -162,7 +206,8 @@ class Walker:
     def _transact(self, condition: Any, change: Change, around_locks: bool) -> None:
         attempts: list[int] = []
         self._database.persistently(
-            lambda connection: attempts.append(change(connection, condition, around_locks)), self._transaction
+            lambda connection: attempts.append(change(connection, condition, around_locks)),
+            self._deletion.transaction if self._deletion else None,
         )
         # Where the connection broke in a commit that had gone through, the next attempt finds nothing left.
         changed = attempts[-1] or max(attempts)
@@ -211,4 +256,6 @@ class Walker:
             return  # cut short by max_rows: it says nothing about the pace
         factor = min(TARGET_SECONDS / max(seconds, 0.001), _GROWTH)
         largest = self._limits.batch_size or _LARGEST_SIZE
-        self._size = min(max(self._size * factor, _SMALLEST_SIZE), largest)
+        if size > int(self._size):
+            largest = int(self._size)  # it has been made smaller since
+        self._size = min(max(size * factor, _SMALLEST_SIZE), largest)

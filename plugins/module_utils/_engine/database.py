@@ -171,7 +171,7 @@ class Database:
         connection = self._connection
         with self.translated(connected=True), connection.begin():
             if self.pooled:
-                set_for_a_transaction(connection, self._postgresql_settings, read_only=self._read_only)
+                set_for_a_transaction(connection, self._postgresql_settings, *("READ ONLY",) * self._read_only)
             yield connection
 
     @contextmanager

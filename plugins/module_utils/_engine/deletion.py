@@ -35,6 +35,14 @@ class Deletion:
         """Return how many rows of a table a batch may have at most; ``None`` for any number."""
         return None
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether it is of use to :meth:`foresee`."""
+        return False
+
+    def foresee(self, _table: Any, _condition: Any) -> None:
+        """Be told what the next transaction, or the one after it, will delete first."""
+
     def __enter__(self) -> Deletion:
         return self
 

@@ -14,9 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from .libraries import sa
+
+_ENVIRONMENT = Lock()
 
 
 @contextmanager
@@ -26,12 +29,13 @@ def without_the_hosts_zone() -> Iterator[None]:
     By PGTZ, libpq would ask for another, and whatever has dates without a zone was not written in that
     (https://www.postgresql.org/docs/current/libpq-envars.html).
     """
-    zone = os.environ.pop("PGTZ", None)
-    try:
-        yield
-    finally:
-        if zone is not None:
-            os.environ["PGTZ"] = zone
+    with _ENVIRONMENT:
+        zone = os.environ.pop("PGTZ", None)
+        try:
+            yield
+        finally:
+            if zone is not None:
+                os.environ["PGTZ"] = zone
 
 
 def set_for_the_session(connection: Any, settings: Mapping[str, str]) -> bool:
@@ -46,10 +50,12 @@ def set_for_the_session(connection: Any, settings: Mapping[str, str]) -> bool:
     return bool(connection.execute(sa.text(f"SELECT {mine}, {', '.join(wanted)}"), {"told": told, **settings}).scalar())
 
 
-def set_for_a_transaction(connection: Any, settings: Mapping[str, str], *, read_only: bool) -> None:
-    """Set *settings*, whose values are words or numbers of this program, for the transaction that has just begun."""
-    statements = [f"SET LOCAL {name} = '{value}'" for name, value in settings.items()]
-    if read_only:
-        statements.append("SET TRANSACTION READ ONLY")
+def set_for_a_transaction(connection: Any, settings: Mapping[str, str], *modes: str) -> None:
+    """Set *settings*, whose values are words or numbers of this program, for the transaction that has just begun.
+
+    :param modes: what else the transaction is like: ``READ ONLY``
+    """
+    statements = [f"SET TRANSACTION {mode}" for mode in modes]
+    statements += (f"SET LOCAL {name} = '{value}'" for name, value in settings.items())
     # Not by a query: what a transaction is like can only be set before the first.
     connection.exec_driver_sql("; ".join(statements))

@@ -84,7 +84,8 @@ class Purging:
         self._orphans = list(find_orphans(database, self._chords))
         self._progress = Progress()
         self._gatekeeper = self._keep_gates()
-        self._walker = self._walker_of(record.table, self._children.count_batch)
+        # Of records that have children, a batch deletes those first.
+        self._walker = self._walker_of(record.table, self._children.count_batch, foresees=not self._children.tables)
         self._locked_out = False
         self._kept = False
 
@@ -228,9 +229,17 @@ class Purging:
         manifest = describe_purge(self._database, self._record, rules, clock)
         return Archive(self._database, place, manifest, partial(describe_table, self._database, self._record))
 
-    def _walker_of(self, table: Any, committed: Callable[[], None] = lambda: None) -> Walker:
+    def _walker_of(self, table: Any, committed: Callable[[], None] = lambda: None, *, foresees: bool = True) -> Walker:
         limits = self._limits.with_batches_of(self._deletion.most_rows(table))
-        return Walker(self._database, limits, self._progress, committed, self._gatekeeper, self._deletion)
+        return Walker(
+            self._database,
+            limits,
+            self._progress,
+            committed,
+            self._gatekeeper,
+            self._deletion,
+            foresees=foresees,
+        )
 
     def _keep_gates(self) -> Gatekeeper | None:
         if self._limits.gates is None:

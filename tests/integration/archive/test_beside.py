@@ -1,14 +1,16 @@
 # Copyright (c) 2026, the fleetops.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On PostgreSQL a second session reads what the first deletes: the very same rows, or it is not used."""
+"""On PostgreSQL other sessions read what the first deletes: the very same rows, or they are not used."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ RunModule = Callable[..., ModuleRun]
 TABLE = "processing_tasks"
 RULES = [{"name": "old", "older_than": "30d"}]
 ROWS = 30_000
-BATCH = 6_000  #: large enough for a second session
+BATCH = 6_000  #: large enough for sessions that read
 _EXPORT = "pg_export_snapshot"
 
 
@@ -61,9 +63,9 @@ def _at_each(statement: str, do: Callable[[int], None]) -> Iterator[list[str]]:
         sa.event.remove(Engine, "after_cursor_execute", after)
 
 
-def _purge(database: Database, folder: Path) -> dict[str, Any]:
+def _purge(database: Database, folder: Path, **limits: Any) -> dict[str, Any]:
     archive = {"path": str(folder), "compression": "gzip"}
-    return purge(database, RULES, profile=TABLE, archive=archive, batch_size=BATCH)
+    return purge(database, RULES, profile=TABLE, archive=archive, batch_size=BATCH, **limits)
 
 
 def _identifiers(rows: Any) -> Counter[int]:
@@ -83,20 +85,58 @@ def test_the_archive_has_what_was_deleted(database: Database, fork_module: RunMo
     assert dump(database) == before
 
 
-def test_a_row_that_changes_between_reading_and_deleting_is_archived_as_it_was_last(
-    database: Database, tmp_path: Path
-) -> None:
-    def change(number: int) -> None:
+def test_the_next_batch_is_read_meanwhile(database: Database, tmp_path: Path) -> None:
+    began, in_time = Event(), []
+
+    def wait_for_the_next(number: int) -> None:
         if number == 1:
-            # The oldest that is left is in the batch that the snapshot was made for.
-            database.execute(
-                f"UPDATE {TABLE} SET error_message = 'changed' WHERE id IN"
-                f" (SELECT id FROM {TABLE} ORDER BY completed_at LIMIT 5)"
-            )
+            in_time.append(began.wait(10))
+        began.set()
+
+    with _at_each(_EXPORT, wait_for_the_next):
+        result = _purge(database, tmp_path)
+    assert in_time == [True]
+    assert (result["deleted"], len(lines(tmp_path))) == (ROWS, ROWS)
+
+
+@pytest.mark.parametrize("limits", [{"max_rows": 15_000}, {"pause": 0.01}])
+def test_nothing_is_read_ahead_of_what_may_have_to_wait_or_not_be(
+    database: Database, tmp_path: Path, limits: dict[str, Any]
+) -> None:
+    left = []
+    with _at_each(_EXPORT, lambda _number: left.append(database.count(TABLE))):
+        result = _purge(database, tmp_path, **limits)
+    assert len(left) > 1
+    assert [before - after for before, after in pairwise(left)] == [BATCH] * (len(left) - 1)
+    assert result["deleted"] == len(lines(tmp_path)) == limits.get("max_rows", ROWS)
+
+
+def test_what_was_read_ahead_of_the_end_is_let_fall(database: Database, tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    with _at_each(_EXPORT, lambda number: stop.touch() if number == 2 else None):
+        result = _purge(database, folder, stop_file=str(stop))
+    assert result["stopped"] == "stop_file"
+    assert 0 < result["deleted"] == len(lines(folder)) == ROWS + 50 - database.count(TABLE) < ROWS
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_row_that_changes_between_reading_and_deleting_is_archived_as_it_was_last(
+    database: Database, tmp_path: Path, batch: int
+) -> None:
+    # Of the second batch, which the first snapshot is made for, or the third.
+    first = batch * BATCH
+    rows = database.execute(f"SELECT id FROM {TABLE} ORDER BY completed_at OFFSET {first} LIMIT 5")
+    numbers = ", ".join(str(number) for (number,) in rows)
+
+    def change(number: int) -> None:
+        if number == batch:
+            database.execute(f"UPDATE {TABLE} SET error_message = 'changed' WHERE id IN ({numbers})")
 
     with _at_each(_EXPORT, change) as said:
         result = _purge(database, tmp_path)
-    assert sum(_EXPORT in text for text in said) == 1, "it goes on alone"
+    assert sum(_EXPORT in text for text in said) <= batch + 1 < result["batches"] - 1, "it goes on alone"
     assert (result["deleted"], database.count(TABLE)) == (ROWS, 50)
     archived = lines(tmp_path)
     assert max(_identifiers(line[1:] for line in archived).values()) == 1

@@ -55,9 +55,7 @@ def _configure(engine: sa.engine.Engine, kind: str) -> None:
         # With each transaction: a pooler may give the session to the application after it, which must find nothing set.
         from celery_maintenance.engine.postgresql_settings import set_for_a_transaction
 
-        sa.event.listen(
-            engine, "begin", lambda connection: set_for_a_transaction(connection, _OF_A_TRANSACTION, read_only=False)
-        )
+        sa.event.listen(engine, "begin", lambda connection: set_for_a_transaction(connection, _OF_A_TRANSACTION))
     else:
         sa.event.listen(engine, "connect", lambda connection, _record: _set(connection, _OF_A_SESSION[kind]))
 
