@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from ansible_collections.fleetops.celery.plugins.module_utils._engine import archive_pieces
+from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import Archive
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import DatabaseError
 from sqlalchemy.engine import Engine
 from support.archives import lines
@@ -111,7 +113,10 @@ def test_nothing_is_read_ahead_of_what_may_have_to_wait_or_not_be(
     assert result["deleted"] == len(lines(tmp_path)) == limits.get("max_rows", ROWS)
 
 
-def test_what_was_read_ahead_of_the_end_is_let_fall(database: Database, tmp_path: Path) -> None:
+def test_what_was_read_ahead_of_the_end_is_let_fall(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_pieces, "_MOST", 1)  # so that whoever is ahead waits
     stop = tmp_path / "stop"
     folder = tmp_path / "archive"
     folder.mkdir()
@@ -119,6 +124,23 @@ def test_what_was_read_ahead_of_the_end_is_let_fall(database: Database, tmp_path
         result = _purge(database, folder, stop_file=str(stop))
     assert result["stopped"] == "stop_file"
     assert 0 < result["deleted"] == len(lines(folder)) == ROWS + 50 - database.count(TABLE) < ROWS
+
+
+def test_what_was_foreseen_wrongly_is_not_archived(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    foresee = Archive.foresee
+
+    def foresee_always_the_same(archive: Archive, table: Any, condition: Any) -> None:
+        told.append(condition)
+        foresee(archive, table, told[0])
+
+    monkeypatch.setattr(Archive, "foresee", foresee_always_the_same)
+    _purge(database, tmp_path)
+    assert len(told) > 2
+    archived = _identifiers(line[1:] for line in lines(tmp_path))
+    assert (len(archived), max(archived.values())) == (ROWS, 1)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
