@@ -74,7 +74,7 @@ class _CopiedRows:
     def __init__(self, table: Any, receive: Receive) -> None:
         self._begin = b"[" + json.dumps(table.fullname, ensure_ascii=False).encode() + b","
         self._between = b"]\n" + self._begin
-        self._lines = self._begin  #: of the rows so far, those that are not handed on; and the beginning of the next
+        self._lines = b""  #: those that are not handed on yet, and the beginning of the next
         self._receive = receive
         self._rows: list[bytes] = []
         self._append = self._rows.append
@@ -100,12 +100,14 @@ class _CopiedRows:
     def _flush(self) -> None:
         # An exception from here would leave the connection in the midst of COPY: the rest is read, and let fall.
         if self._rows and self._failure is None:
-            self._count += len(self._rows)
             try:
-                self._receive(self._lines)
+                if self._count:
+                    self._receive(self._lines)
             except Exception as error:
                 self._failure = error
-            self._lines = self._as_lines(self._rows)
+            lines = self._as_lines(self._rows)
+            self._lines = lines if self._count else self._begin + lines
+            self._count += len(self._rows)
         self._rows.clear()
         self._size = 0
 
