@@ -226,9 +226,10 @@ class Archive(Deletion):
         def receive(lines: bytes) -> None:
             nonlocal rows
             self._file_for(table).write(lines)
-            rows += lines.count(b"\n")
-            if rows >= _WORTH_READERS and not self._alone and not self._readers:
-                self._readers = Readers(self._database, self.manifest.compression)
+            if not self._alone and not self._readers:
+                rows += lines.count(b"\n")
+                if rows >= _WORTH_READERS:
+                    self._readers = Readers(self._database, self.manifest.compression)
 
         return delete_into(self._database, connection, table, condition, receive)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from .libraries import sa
 
-_ENVIRONMENT = Lock()
+_ENVIRONMENT = Lock()  # one for all threads, and some of them open connections at once
 
 
 @contextmanager
