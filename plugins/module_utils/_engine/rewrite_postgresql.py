@@ -71,10 +71,14 @@ class RewriteInPlace(Rewrite):
             connection.execute(text(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE"))
             staying = 0 if everything else self._set_aside(connection, survivors)
             deleted = survivors.count_gone(partial(self._execute, connection), self._record.table, staying)
+            # Those that are dropped before it are not emptied first.
+            indexes = self._drop_indexes(connection) if staying else []
             self._timed(connection, f"TRUNCATE TABLE {self._table}")
             if staying:
                 self._settle(connection)
                 self._put_back(connection)
+            for make in indexes:
+                self._timed(connection, make)
             self._analyze(connection)
         return deleted
 
@@ -103,9 +107,6 @@ class RewriteInPlace(Rewrite):
         )
 
     def _put_back(self, connection: Any) -> None:
-        indexes = self._indexes(connection)
-        for drop, _make in indexes:
-            self._timed(connection, drop)
         quote = connection.dialect.identifier_preparer.quote
         table = self._record.table
         columns = ", ".join(plain(quote(name)) for name in written_columns(connection, table.name, table.schema))
@@ -113,11 +114,9 @@ class RewriteInPlace(Rewrite):
             connection,
             f"INSERT INTO {self._table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {_ASIDE}",
         )
-        for _drop, make in indexes:
-            self._timed(connection, make)
 
-    def _indexes(self, connection: Any) -> list[tuple[str, str]]:
-        """Return how to drop and how to make again each index about which nothing but its definition is known."""
+    def _drop_indexes(self, connection: Any) -> list[str]:
+        """Drop the indexes about which nothing but their definition is known; return how they are made again."""
         rows = connection.execute(
             sa.text(
                 "SELECT k.conname IS NOT NULL, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
@@ -141,15 +140,22 @@ class RewriteInPlace(Rewrite):
                 "ORDER BY k.contype NULLS LAST, c.relname"
             ).bindparams(name=self._table)
         )
-        return [
-            (
-                f"ALTER TABLE {self._table} DROP CONSTRAINT {constraint}",
-                f"ALTER TABLE {self._table} ADD CONSTRAINT {constraint} {constraint_definition}",
-            )
-            if constrains
-            else (f"DROP INDEX {name}", definition)
-            for constrains, name, definition, constraint, constraint_definition in rows
-        ]
+        constraints: list[tuple[str, str]] = []
+        others: list[tuple[str, str]] = []
+        for constrains, name, definition, constraint, constraint_definition in rows:
+            if constrains:
+                constraints.append((constraint, constraint_definition))
+            else:
+                others.append((name, definition))
+        makes = [definition for _name, definition in others]
+        if constraints:
+            drop = ", ".join(f"DROP CONSTRAINT {name}" for name, _definition in constraints)
+            self._timed(connection, f"ALTER TABLE {self._table} {drop}")
+            add = ", ".join(f"ADD CONSTRAINT {name} {definition}" for name, definition in constraints)
+            makes.insert(0, f"ALTER TABLE {self._table} {add}")
+        if others:
+            self._timed(connection, "DROP INDEX " + ", ".join(name for name, _definition in others))
+        return makes
 
     def _analyze(self, connection: Any) -> None:
         """Tell the planner of the ages, which are others now; autovacuum sees to the rest, where nobody waits."""
