@@ -42,7 +42,7 @@ import report
 import sqlalchemy
 import subjects
 import tracking
-from server import DurablePostgreSQL
+from server import AS_INSTALLED, DurablePostgreSQL
 from support.docker import docker
 from support.missing import MissingPart
 from support.servers import Database, DatabaseServer
@@ -108,6 +108,13 @@ def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator
         yield from subjects.listeners(server, template, rows, options.rounds)
 
 
+def _measure_as_installed(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator[report.Line]:
+    """What differs most where checkpoints come as they do: how much a way writes to the log."""
+    rows = QUICK_ROWS if options.quick else max(options.rows or [subjects.ACCEPTANCE])
+    with _filled(server, rows) as template:
+        yield from subjects.reclaiming(server, template, rows, options.rounds, ", settings as installed")
+
+
 def _grow(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator[report.Line]:
     sizes = sorted(options.rows or GROWTH_ROWS)
     needed = sizes[-1] * growth.DISK_OF_A_ROW
@@ -158,6 +165,9 @@ def main() -> int:
                 with DurablePostgreSQL() as server:
                     versions.append(f"PostgreSQL {server.version()}")
                     lines += _told((_grow if options.growth else _measure)(server, options))
+            if not options.mariadb and not options.growth:
+                with DurablePostgreSQL(AS_INSTALLED) as server:
+                    lines += _told(_measure_as_installed(server, options))
             if not options.growth:
                 with mariadb.DurableMariaDB() as other:
                     versions.append(other.version())

@@ -15,12 +15,17 @@ from support.servers import Database, PostgreSQL
 from support.servers.postgresql import OWNER
 
 QUARTER_OF_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-SETTINGS = {
+#: As a server is installed, and as the official image starts one.
+AS_INSTALLED = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # Nothing may run beside a measurement: neither a vacuum, nor a checkpoint.
+    # No vacuum may run beside a measurement; whether one does is left to the minute in which it begins.
     "autovacuum": "off",
+}
+SETTINGS = {
+    **AS_INSTALLED,
+    # Nor may a checkpoint.
     "checkpoint_timeout": "1h",
     "max_wal_size": "8GB",
     # What the manual recommends for a server of its own.
@@ -30,8 +35,8 @@ SETTINGS = {
 
 
 class DurablePostgreSQL(PostgreSQL):
-    def __init__(self) -> None:
-        super().__init__(settings=SETTINGS)
+    def __init__(self, settings: dict[str, str] = SETTINGS) -> None:
+        super().__init__(settings=settings)
 
     @contextmanager
     def copy(self, template: Database) -> Iterator[Database]:
