@@ -9,6 +9,9 @@
 `make bench ARGS=--tracking` what the recorder of the role task_tracking costs a worker, and a task while
 the database is away; that needs Docker.
 
+`--roomy`, beside any of these, gives PostgreSQL a quarter of the memory, and time and space to go without a checkpoint,
+in place of the settings that it is installed with.
+
 `--picture FILE`, beside any of these, draws the lines as bars, too.
 
 Ratios are what counts; times differ from machine to machine, and mean little on one that is busy. Nothing here fails
@@ -42,7 +45,7 @@ import report
 import sqlalchemy
 import subjects
 import tracking
-from server import AS_INSTALLED, DurablePostgreSQL
+from server import AS_INSTALLED, ROOMY, DurablePostgreSQL
 from support.docker import docker
 from support.missing import MissingPart
 from support.servers import Database, DatabaseServer
@@ -63,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, nargs="+", help=sizes)
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (%(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} rows at most, to see that all of it runs")
+    parser.add_argument("--roomy", action="store_true", help="PostgreSQL as on a machine of its own")
     parser.add_argument("--deployments", type=int, metavar="NUMBER", help="measure on running deployments, only")
     parser.add_argument("--mariadb", action="store_true", help="measure on MariaDB, only")
     parser.add_argument("--growth", action="store_true", help=f"measure growth over {GROWTH_ROWS} rows, only")
@@ -106,13 +110,6 @@ def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator
     rows = min(LISTENED_ROWS, most)
     with _filled(server, rows) as template:
         yield from subjects.listeners(server, template, rows, options.rounds)
-
-
-def _measure_as_installed(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator[report.Line]:
-    """What differs most where checkpoints come as they do: how much a way writes to the log."""
-    rows = QUICK_ROWS if options.quick else max(options.rows or [subjects.ACCEPTANCE])
-    with _filled(server, rows) as template:
-        yield from subjects.reclaiming(server, template, rows, options.rounds, ", settings as installed")
 
 
 def _grow(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator[report.Line]:
@@ -162,12 +159,9 @@ def main() -> int:
         else:
             versions, lines = [], []
             if not options.mariadb:
-                with DurablePostgreSQL() as server:
+                with DurablePostgreSQL(ROOMY if options.roomy else AS_INSTALLED) as server:
                     versions.append(f"PostgreSQL {server.version()}")
                     lines += _told((_grow if options.growth else _measure)(server, options))
-            if not options.mariadb and not options.growth:
-                with DurablePostgreSQL(AS_INSTALLED) as server:
-                    lines += _told(_measure_as_installed(server, options))
             if not options.growth:
                 with mariadb.DurableMariaDB() as other:
                     versions.append(other.version())

@@ -15,17 +15,17 @@ from support.servers import Database, PostgreSQL
 from support.servers.postgresql import OWNER
 
 QUARTER_OF_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-#: As a server is installed, and as the official image starts one.
+#: As a server is when it has just been installed, and as the official image starts one.
 AS_INSTALLED = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # No vacuum may run beside a measurement; whether one does is left to the minute in which it begins.
+    # Only that no vacuum may run beside a measurement: whether one does is a matter of the minute.
     "autovacuum": "off",
 }
-SETTINGS = {
+ROOMY = {
     **AS_INSTALLED,
-    # Nor may a checkpoint.
+    # No checkpoint either.
     "checkpoint_timeout": "1h",
     "max_wal_size": "8GB",
     # What the manual recommends for a server of its own.
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 class DurablePostgreSQL(PostgreSQL):
-    def __init__(self, settings: dict[str, str] = SETTINGS) -> None:
+    def __init__(self, settings: dict[str, str]) -> None:
         super().__init__(settings=settings)
 
     @contextmanager

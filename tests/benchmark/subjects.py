@@ -58,9 +58,7 @@ def listeners(server: DurablePostgreSQL, template: Database, rows: int, rounds: 
         yield _times(what, measured["heard"], "purge", measured["purge"], _TEN_TIMES)
 
 
-def reclaiming(
-    server: DurablePostgreSQL, template: Database, rows: int, rounds: int, where: str = ""
-) -> Iterator[Line]:
+def reclaiming(server: DurablePostgreSQL, template: Database, rows: int, rounds: int) -> Iterator[Line]:
     """A purge of nine rows in ten that returns the space, against what people do for it."""
     contestants = {
         "purge": ways.rewrite,
@@ -71,7 +69,7 @@ def reclaiming(
     ours = measured.pop("purge")
     for name, other in measured.items():
         target = _HALF_AS_LONG if name.endswith("FULL") else None
-        yield _times(f"purge with the table rewritten, 90 % of {rows:,} rows{where}", ours, name, other, target)
+        yield _times(f"purge with the table rewritten, 90 % of {rows:,} rows", ours, name, other, target)
 
 
 def writing(server: DurablePostgreSQL, template: Database, rows: int) -> Iterator[Line]:
