@@ -106,7 +106,7 @@ def _measure(server: DurablePostgreSQL, options: argparse.Namespace) -> Iterator
                     yield from archives.archiving(server, small, template, (few, rows), options.rounds)
                     yield from subjects.reclaiming(server, template, rows, options.rounds)
                 if rows == max(sizes):
-                    yield from subjects.writing(server, template, rows)
+                    yield from subjects.writing(server, template, rows, options.rounds)
     rows = min(LISTENED_ROWS, most)
     with _filled(server, rows) as template:
         yield from subjects.listeners(server, template, rows, options.rounds)

@@ -22,14 +22,14 @@ _START = sa.text(
 _END = sa.text(f"UPDATE {TABLE} SET status = 'SUCCESS', result = '{{}}', date_done = now() WHERE task_id = :task")
 
 
-def waits(database: Database, way: Callable[[Database], object]) -> tuple[float, float]:
-    """Return the 99th percentile of the seconds that a task's two writes take: at rest, and while *way* runs."""
+def waits(database: Database, way: Callable[[Database], object]) -> tuple[list[float], list[float]]:
+    """Return the seconds that each task's two writes take: at rest, and while *way* runs."""
     at_rest = _write_until(database, "rest", _after(_AT_REST))
     running = threading.Thread(target=way, args=(database,))
     running.start()
     beside = _write_until(database, "beside", lambda: not running.is_alive())
     running.join()
-    return _worst_of_a_hundred(at_rest), _worst_of_a_hundred(beside)
+    return at_rest, beside
 
 
 def _after(seconds: float) -> Callable[[], bool]:
@@ -51,5 +51,5 @@ def _write_until(database: Database, name: str, over: Callable[[], bool]) -> lis
     return taken
 
 
-def _worst_of_a_hundred(taken: list[float]) -> float:
+def p99(taken: list[float]) -> float:
     return quantiles(taken, n=100)[-1]
