@@ -9,8 +9,8 @@
 `make bench ARGS=--tracking` what the recorder of the role task_tracking costs a worker, and a task while
 the database is away; that needs Docker.
 
-`--roomy`, beside any of these, gives PostgreSQL a quarter of the memory, and time and space to go without a checkpoint,
-in place of the settings that it is installed with.
+`--roomy`, for the whole or beside `--growth`, gives PostgreSQL a quarter of the memory, and time and space to go
+without a checkpoint, in place of the settings that it is installed with.
 
 `--picture FILE`, beside any of these, draws the lines as bars, too.
 
@@ -45,7 +45,7 @@ import report
 import sqlalchemy
 import subjects
 import tracking
-from server import AS_INSTALLED, ROOMY, DurablePostgreSQL
+from server import DurablePostgreSQL
 from support.docker import docker
 from support.missing import MissingPart
 from support.servers import Database, DatabaseServer
@@ -159,7 +159,7 @@ def main() -> int:
         else:
             versions, lines = [], []
             if not options.mariadb:
-                with DurablePostgreSQL(ROOMY if options.roomy else AS_INSTALLED) as server:
+                with DurablePostgreSQL(roomy=options.roomy) as server:
                     versions.append(f"PostgreSQL {server.version()}")
                     lines += _told((_grow if options.growth else _measure)(server, options))
             if not options.growth:

@@ -16,15 +16,15 @@ from support.servers.postgresql import OWNER
 
 QUARTER_OF_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 #: As a server is when it has just been installed, and as the official image starts one.
-AS_INSTALLED = {
+_AS_INSTALLED = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
     # Only that no vacuum may run beside a measurement: whether one does is a matter of the minute.
     "autovacuum": "off",
 }
-ROOMY = {
-    **AS_INSTALLED,
+_ROOMY = {
+    **_AS_INSTALLED,
     # No checkpoint either.
     "checkpoint_timeout": "1h",
     "max_wal_size": "8GB",
@@ -35,8 +35,10 @@ ROOMY = {
 
 
 class DurablePostgreSQL(PostgreSQL):
-    def __init__(self, settings: dict[str, str]) -> None:
-        super().__init__(settings=settings)
+    """With the settings that it is installed with, or *roomy*, as on a machine of its own."""
+
+    def __init__(self, *, roomy: bool) -> None:
+        super().__init__(settings=_ROOMY if roomy else _AS_INSTALLED)
 
     @contextmanager
     def copy(self, template: Database) -> Iterator[Database]:

@@ -119,8 +119,9 @@ class RewriteInPlace(Rewrite):
         """Drop the indexes about which nothing but their definition is known; return how they are made again."""
         rows = connection.execute(
             sa.text(
-                "SELECT k.conname IS NOT NULL, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
-                "pg_get_indexdef(i.indexrelid), quote_ident(k.conname), pg_get_constraintdef(k.oid) "
+                "SELECT k.oid IS NOT NULL, "
+                "coalesce(quote_ident(k.conname), quote_ident(n.nspname) || '.' || quote_ident(c.relname)), "
+                "coalesce(pg_get_constraintdef(k.oid), pg_get_indexdef(i.indexrelid)) "
                 "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
                 "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
                 "LEFT JOIN pg_constraint AS k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid "
@@ -139,14 +140,9 @@ class RewriteInPlace(Rewrite):
                 "(SELECT FROM pg_depend AS d WHERE d.refobjid = i.indexrelid)) "
                 "ORDER BY k.contype NULLS LAST, c.relname"
             ).bindparams(name=self._table)
-        )
-        constraints: list[tuple[str, str]] = []
-        others: list[tuple[str, str]] = []
-        for constrains, name, definition, constraint, constraint_definition in rows:
-            if constrains:
-                constraints.append((constraint, constraint_definition))
-            else:
-                others.append((name, definition))
+        ).all()
+        constraints = [(name, definition) for constrains, name, definition in rows if constrains]
+        others = [(name, definition) for constrains, name, definition in rows if not constrains]
         makes = [definition for _name, definition in others]
         if constraints:
             drop = ", ".join(f"DROP CONSTRAINT {name}" for name, _definition in constraints)
