@@ -17,6 +17,7 @@ from urllib.parse import quote_plus
 from .drivers import parse_url
 from .errors import ConflictError, ConnectionLostError, DatabaseError, TableBusyError, UsageError
 from .libraries import sa
+from .mysql_settings import configure_session
 from .postgresql_settings import set_for_a_transaction, set_for_the_session, without_the_hosts_zone
 
 APPLICATION = "fleetops.celery"
@@ -136,11 +137,7 @@ class Database:
             only = {"default_transaction_read_only": "on" if self._read_only else "off"}
             self.pooled = not set_for_the_session(connection, {**self._postgresql_settings, **only})
         elif self.kind == "mysql":
-            seconds = max(1, int(self._lock_timeout.total_seconds()))
-            for lock in ("innodb_lock_wait_timeout", "lock_wait_timeout"):  # on rows, and on tables
-                connection.execute(sa.text(f"SET SESSION {lock} = :seconds"), {"seconds": seconds})
-            if self._read_only:
-                connection.execute(sa.text("SET SESSION TRANSACTION READ ONLY"))
+            configure_session(connection, self._lock_timeout, self._read_only)
         elif self._read_only:
             connection.execute(sa.text("PRAGMA query_only = ON"))
 

@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from conftest import provide
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from support.engine import purge
-from support.servers import Database
-from support.tables import create_django_celery_results, create_task_logs, fill
-from support.tables.rows import TASK_RESULT, task_log_rows, task_results
+from support.servers import Database, MariaDB
+from support.servers.base import open_engine
+from support.tables import create_celery_tables, create_django_celery_results, create_task_logs, fill
+from support.tables.rows import TASK_RESULT, task_log_rows, task_metas, task_results
 
 
 @pytest.fixture
@@ -105,6 +109,51 @@ def test_a_locked_child_keeps_its_record(postgresql_database: Database) -> None:
         assert postgresql_database.execute("SELECT task_id FROM task_results") == [(3,)]
     purge(postgresql_database, profile="task_logs")
     assert [postgresql_database.count(table) for table in ("task_logs", "task_results")] == [0, 0]
+
+
+@contextlib.contextmanager
+def _before_the_first_commit(work: Callable[[], None]) -> Iterator[None]:
+    """Do something while what the first batch has deleted is not committed yet."""
+    todo = [work]
+
+    def after(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if todo and statement.startswith(f"DELETE FROM {TASK_RESULT}"):
+            todo.pop()()
+
+    event.listen(Engine, "after_cursor_execute", after)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "after_cursor_execute", after)
+    assert not todo
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_batch_holds_neither_rows_that_it_leaves_nor_gaps(request: pytest.FixtureRequest, kind: str) -> None:
+    """Workers end tasks and begin others meanwhile."""
+    database: Database = request.getfixturevalue(f"{kind}_database")
+    create_django_celery_results(database)
+    fill(database, TASK_RESULT, [task_results(200, days=10), task_results(1, "STARTED", days=10)])
+
+    def work() -> None:
+        assert _write_again(database, 201)
+        fill(database, TASK_RESULT, [task_results(1, days=0)])
+
+    with _before_the_first_commit(work):
+        done = purge(database)
+    assert (done["deleted"], done["stopped"], database.count(TASK_RESULT)) == (200, "drained", 2)
+
+
+def test_a_server_that_logs_statements_lets_rows_go() -> None:
+    """It refuses every change in READ COMMITTED."""
+    with provide(lambda: MariaDB(("--log-bin",))) as server:
+        database = server.new_database()
+        create_celery_tables(database)
+        fill(database, "celery_taskmeta", [task_metas(200, days=10), task_metas(20, days=1)], clock="celery")
+        with open_engine(database.admin_url, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(sa.text("SET GLOBAL binlog_format = 'STATEMENT'"))
+        done = purge(database, [{"older_than": "5d"}], profile="celery_database")
+        assert (done["deleted"], database.count("celery_taskmeta")) == (200, 20)
 
 
 def test_a_session_with_an_old_snapshot_holds_nothing_up(results: Database) -> None:
