@@ -25,7 +25,7 @@ from .survivors import Survivors
 _ASIDE = "fleetops_survivors"
 _MEMORY = "128MB"  # twice what a server takes for building an index
 _HELPED_FROM = 32 * 2**20  # bytes; the next process that helps to sort fewer takes longer to start than it saves
-_SAMPLED = 30  # parts of the ages' histogram; autovacuum soon makes a finer one
+_SAMPLED = 10  # parts of the ages' histogram; autovacuum soon makes a finer one
 
 
 class RewriteInPlace(Rewrite):

@@ -153,7 +153,7 @@ def test_what_a_definition_does_not_tell_of_an_index_is_kept(results: Database) 
     assert results.execute(told) == [(["fillfactor=70"], 500)]
 
 
-@pytest.mark.parametrize(("wanted", "parts"), [(100, 30), (10, 10)])
+@pytest.mark.parametrize(("wanted", "parts"), [(100, 10), (5, 5)])
 def test_the_planner_knows_the_ages_of_what_stays(results: Database, wanted: int, parts: int) -> None:
     results.execute(f"UPDATE {TASK_RESULT} SET date_done = date_done + id * interval '1 second' WHERE id > {OLD}")
     results.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {results.name} SET default_statistics_target = {wanted}")
