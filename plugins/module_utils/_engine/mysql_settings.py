@@ -20,8 +20,8 @@ def configure_session(connection: Any, lock_timeout: timedelta, read_only: bool)
     connection.execute(sa.text(waiting), {"seconds": seconds})
     characteristics = ["READ ONLY"] if read_only else []
     if read_only or not _logs_statements(connection):
-        # As PostgreSQL's sessions do. In REPEATABLE READ, InnoDB locks the gaps between the rows that a batch looks
-        # at, too, and the rows that it leaves; both slow down whoever works with the table, and the deletion itself
+        # As PostgreSQL's sessions do. In REPEATABLE READ, InnoDB would hold the rows that a batch looks at and leaves,
+        # too, and the gaps between them, and whoever writes there would wait for the commit
         # (https://dev.mysql.com/doc/refman/8.4/en/innodb-transaction-isolation-levels.html).
         characteristics.append("ISOLATION LEVEL READ COMMITTED")
     if characteristics:
