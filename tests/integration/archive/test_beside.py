@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -18,11 +17,11 @@ import sqlalchemy as sa
 from ansible_collections.fleetops.celery.plugins.module_utils._engine import archive_pieces
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.archive import Archive
 from ansible_collections.fleetops.celery.plugins.module_utils._engine.errors import DatabaseError
-from sqlalchemy.engine import Engine
 from support.archives import lines
 from support.engine import purge
 from support.running import ModuleRun
 from support.servers import Database, PostgreSQL
+from support.statements import at_each
 from support.tables import Ago, create_processing_tasks, dump, fill
 from support.tables.rows import DAY, processing_rows
 
@@ -45,26 +44,6 @@ def database(postgresql: PostgreSQL) -> Iterator[Database]:
     made.drop()
 
 
-@contextmanager
-def _at_each(statement: str, do: Callable[[int], None]) -> Iterator[list[str]]:
-    """Call *do* with a running number after each statement that has this text; the list holds all statements."""
-    said: list[str] = []
-    count = 0
-
-    def after(_connection: Any, _cursor: Any, text: str, *_others: Any) -> None:
-        nonlocal count
-        said.append(text)
-        if statement in text:
-            count += 1
-            do(count)
-
-    sa.event.listen(Engine, "after_cursor_execute", after)
-    try:
-        yield said
-    finally:
-        sa.event.remove(Engine, "after_cursor_execute", after)
-
-
 def _purge(database: Database, folder: Path, **limits: Any) -> dict[str, Any]:
     archive = {"path": str(folder), "compression": "gzip"}
     return purge(database, RULES, profile=TABLE, archive=archive, batch_size=BATCH, **limits)
@@ -76,7 +55,7 @@ def _identifiers(rows: Any) -> Counter[int]:
 
 def test_the_archive_has_what_was_deleted(database: Database, fork_module: RunModule, tmp_path: Path) -> None:
     before = dump(database)
-    with _at_each(_EXPORT, lambda _number: None) as said:
+    with at_each(_EXPORT, lambda _number: None) as said:
         result = _purge(database, tmp_path)
     assert sum(_EXPORT in text for text in said) == result["batches"] - 1 > 2, "for each batch but the first"
     assert (result["deleted"], database.count(TABLE), result["stopped"]) == (ROWS, 50, "drained")
@@ -95,7 +74,7 @@ def test_the_next_batch_is_read_meanwhile(database: Database, tmp_path: Path) ->
             in_time.append(began.wait(10))
         began.set()
 
-    with _at_each(_EXPORT, wait_for_the_next):
+    with at_each(_EXPORT, wait_for_the_next):
         result = _purge(database, tmp_path)
     assert in_time == [True]
     assert (result["deleted"], len(lines(tmp_path))) == (ROWS, ROWS)
@@ -106,7 +85,7 @@ def test_nothing_is_read_ahead_of_what_may_have_to_wait_or_not_be(
     database: Database, tmp_path: Path, limits: dict[str, Any]
 ) -> None:
     left = []
-    with _at_each(_EXPORT, lambda _number: left.append(database.count(TABLE))):
+    with at_each(_EXPORT, lambda _number: left.append(database.count(TABLE))):
         result = _purge(database, tmp_path, **limits)
     assert len(left) > 1
     assert [before - after for before, after in pairwise(left)] == [BATCH] * (len(left) - 1)
@@ -120,7 +99,7 @@ def test_what_was_read_ahead_of_the_end_is_let_fall(
     stop = tmp_path / "stop"
     folder = tmp_path / "archive"
     folder.mkdir()
-    with _at_each(_EXPORT, lambda number: stop.touch() if number == 2 else None):
+    with at_each(_EXPORT, lambda number: stop.touch() if number == 2 else None):
         result = _purge(database, folder, stop_file=str(stop))
     assert result["stopped"] == "stop_file"
     assert 0 < result["deleted"] == len(lines(folder)) == ROWS + 50 - database.count(TABLE) < ROWS
@@ -156,7 +135,7 @@ def test_a_row_that_changes_between_reading_and_deleting_is_archived_as_it_was_l
         if number == batch:
             database.execute(f"UPDATE {TABLE} SET error_message = 'changed' WHERE id IN ({numbers})")
 
-    with _at_each(_EXPORT, change) as said:
+    with at_each(_EXPORT, change) as said:
         result = _purge(database, tmp_path)
     assert sum(_EXPORT in text for text in said) <= batch + 1 < result["batches"] - 1, "it goes on alone"
     assert (result["deleted"], database.count(TABLE)) == (ROWS, 50)
@@ -182,7 +161,7 @@ def test_a_row_that_a_trigger_keeps_is_not_archived(database: Database, tmp_path
 
 def test_a_server_without_a_second_connection_does(database: Database, tmp_path: Path) -> None:
     database.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 1")
-    with _at_each(_EXPORT, lambda _number: None) as said:
+    with at_each(_EXPORT, lambda _number: None) as said:
         result = _purge(database, tmp_path)
     assert not [text for text in said if _EXPORT in text]
     assert (result["deleted"], len(lines(tmp_path))) == (ROWS, ROWS)

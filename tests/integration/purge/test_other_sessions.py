@@ -13,12 +13,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import provide
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from support.engine import purge
 from support.servers import Database, MariaDB
-from support.servers.base import open_engine
+from support.statements import at_each
 from support.tables import create_celery_tables, create_django_celery_results, create_task_logs, fill
 from support.tables.rows import TASK_RESULT, task_log_rows, task_metas, task_results
 
@@ -111,23 +109,6 @@ def test_a_locked_child_keeps_its_record(postgresql_database: Database) -> None:
     assert [postgresql_database.count(table) for table in ("task_logs", "task_results")] == [0, 0]
 
 
-@contextlib.contextmanager
-def _before_the_first_commit(work: Callable[[], None]) -> Iterator[None]:
-    """Do something while what the first batch has deleted is not committed yet."""
-    todo = [work]
-
-    def after(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if todo and statement.startswith(f"DELETE FROM {TASK_RESULT}"):
-            todo.pop()()
-
-    event.listen(Engine, "after_cursor_execute", after)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "after_cursor_execute", after)
-    assert not todo
-
-
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_a_batch_holds_neither_rows_that_it_leaves_nor_gaps(request: pytest.FixtureRequest, kind: str) -> None:
     """Workers end tasks and begin others meanwhile."""
@@ -135,12 +116,15 @@ def test_a_batch_holds_neither_rows_that_it_leaves_nor_gaps(request: pytest.Fixt
     create_django_celery_results(database)
     fill(database, TASK_RESULT, [task_results(200, days=10), task_results(1, "STARTED", days=10)])
 
-    def work() -> None:
+    deletion = f"DELETE FROM {TASK_RESULT}"
+
+    def work(_number: int) -> None:
         assert _write_again(database, 201)
         fill(database, TASK_RESULT, [task_results(1, days=0)])
 
-    with _before_the_first_commit(work):
+    with at_each(deletion, work) as said:  # what it has deleted is not committed yet
         done = purge(database)
+    assert sum(deletion in text for text in said) == 1
     assert (done["deleted"], done["stopped"], database.count(TASK_RESULT)) == (200, "drained", 2)
 
 
@@ -150,8 +134,7 @@ def test_a_server_that_logs_statements_lets_rows_go() -> None:
         database = server.new_database()
         create_celery_tables(database)
         fill(database, "celery_taskmeta", [task_metas(200, days=10), task_metas(20, days=1)], clock="celery")
-        with open_engine(database.admin_url, isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(sa.text("SET GLOBAL binlog_format = 'STATEMENT'"))
+        database.administer("SET GLOBAL binlog_format = 'STATEMENT'")
         done = purge(database, [{"older_than": "5d"}], profile="celery_database")
         assert (done["deleted"], database.count("celery_taskmeta")) == (200, 20)
 
